@@ -1,0 +1,19 @@
+//! The words that every part of Pulselake shares: what a record is before and after decoding, which columns
+//! the hot tables have, and why a record can be rejected.
+//!
+//! Nothing here does I/O or knows Iceberg or Kafka. Arrow schemas are the contract between the decoder, the
+//! aggregator and the writers; names follow the domain's tables as they stand.
+
+pub mod decoded;
+pub mod error_code;
+pub mod event;
+pub mod gold;
+pub mod raw;
+pub mod schema;
+pub mod tables;
+
+pub use decoded::{DecodedBatch, EventColumns, LastRecord};
+pub use error_code::ErrorCode;
+pub use event::EventType;
+pub use gold::{GoldFlush, GoldPosition, GoldRow, WindowCounters};
+pub use raw::{RawBatch, RawRecord};
