@@ -1,1 +1,50 @@
-fn main(){}
+//! The `pulselake` command: reads the command line, does what it says, and turns errors into text and exit codes.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod cli;
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use pulselake_config::ConfigError;
+
+/// Exit code when the command line or the settings are wrong; clap uses the same for its own errors.
+const EXIT_WRONG_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprint!("{}", error_text(&error));
+            let wrong_usage = error.chain().any(|cause| cause.is::<ConfigError>());
+            if wrong_usage { ExitCode::from(EXIT_WRONG_USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// `error: …` with its causes, leaving out those that the line before has said already.
+fn error_text(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    let mut text = format!("error: {said}\n");
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            text.push_str(&format!("  because: {cause}\n"));
+        }
+        said = cause;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_follow_once() {
+        let error = anyhow::anyhow!("disk full").context("can't write: disk full").context("commit failed");
+        assert_eq!(error_text(&error), "error: commit failed\n  because: can't write: disk full\n");
+    }
+}

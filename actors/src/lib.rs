@@ -1,1 +1,41 @@
-//! Placeholder while the crate is being written.
+//! The actors of the hot path and the supervisor that starts and ends them.
+//!
+//! ```text
+//! PartitionConsumer ──► VelocityAggregator ──► GoldWriter ──► Committer (gold)
+//!        └────────────► BronzeWriter ──► Committer (quarantine), then Committer (bronze)
+//! ```
+//!
+//! A *shard* is a thread with some partitions; a *generation* is one run of a shard from what the tables say. What
+//! travels are Arrow batches with their offset ranges; every mailbox is bounded and every send of data waits.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod aggregator;
+pub mod board;
+mod bronze_open;
+mod bronze_writer;
+mod committer;
+mod consumer;
+mod failpoint;
+mod gold_rows;
+mod gold_writer;
+mod heartbeat;
+pub mod kill_switch;
+mod latency;
+mod messages;
+pub mod pipeline;
+pub mod recovery;
+mod refill;
+mod restarts;
+mod route;
+mod services;
+pub mod settings;
+mod shard;
+pub mod status;
+pub mod supervisor;
+
+pub use board::{LiveBoard, VideoVelocity};
+pub use pipeline::Pipeline;
+pub use settings::PipelineSettings;
+pub use status::{EngineStatus, Phase};
+pub use supervisor::{RunEnd, RunError, run};

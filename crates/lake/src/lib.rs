@@ -1,1 +1,38 @@
-//! Placeholder while the crate is being written.
+//! Everything Iceberg: the catalog, the hot tables, Parquet files and commits that carry the ledger.
+//!
+//! What it promises:
+//! - A commit lands whole or not at all, and at most once per `commit_id` ([`Lake::append`]): the decision to commit
+//!   is `pulselake_ledger`'s, taken anew on every attempt; the swap is a compare-and-set in the catalog.
+//! - A file that a commit could refer to is on disk, whole, before the catalog knows of it ([`storage`]).
+//! - Nothing is deleted while the outcome of a commit is unknown.
+//! - Metadata stays small: a commit drops the entries of snapshots beyond [`CommitLimits::max_snapshots`] (oldest first,
+//!   never one of the newest of the current ancestry), merges small manifests, and deletes the metadata files that fell
+//!   out of the metadata log. Data files and manifests of dropped snapshots stay on disk: they are the janitor's business.
+//!
+//! A [`Lake`] keeps the tokio runtime it was opened in: open it in one that lives as long as the lake is used.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod append;
+mod catalog;
+mod decision;
+mod error;
+pub mod failpoint;
+mod lake;
+mod landing;
+mod manifests;
+mod overview;
+mod rewind;
+mod snapshot;
+pub mod storage;
+mod tables;
+pub mod writer;
+
+pub use append::{LedgeredAppend, Receipt};
+pub use decision::decide_replay;
+pub use error::{CommitAction, CommitError, LakeError};
+pub use lake::{CommitLimits, Lake, LakeSettings, OpenMode};
+pub use overview::TableOverview;
+pub use rewind::RewindReport;
+pub use tables::{FORMAT_PROPERTY, FORMAT_VERSION};
+pub use writer::{TableWriter, WriterOptions, hour_partitions, prefix_within_partition_cap};

@@ -1,1 +1,24 @@
-//! Placeholder while the crate is being written.
+//! Metrics and log events, from one place: every metric's name is in [`Metric`], every log line that matters is a
+//! function of [`events`].
+//!
+//! Handles ([`ActorMetrics`], [`SourceMetrics`], [`WindowMetrics`], [`TableMetrics`], [`ShardMetrics`]) are made once
+//! and used once per batch or commit, never per event; an update is one or a few atomic additions. [`install`] comes
+//! first: counters and gauges made before it go nowhere.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod events;
+mod exposition;
+mod handles;
+mod install;
+mod logging;
+mod metric;
+mod rate_limit;
+
+pub use handles::{
+    ActorMetrics, CommitFigures, ShardMetrics, SourceMetrics, TableMetrics, WindowCounts, WindowMetrics,
+};
+pub use handles::{set_assigned_partitions, set_consumer_lag, set_paused_partitions};
+pub use install::{TelemetryError, TelemetryHandle, install};
+pub use logging::{LogFormat, init_logging};
+pub use metric::{Kind, Metric, describe_all};

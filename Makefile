@@ -1,0 +1,61 @@
+# The commands of everyday work. `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo build check test test-tools test-with-broker soak bench deny clean-test-cache programs
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+TEST_CACHE := $(or $(PULSELAKE_TEST_CACHE),$(HOME)/.cache/pulselake-tests)
+# One set of flags for clippy and the tests: another set would compile the dependencies once more.
+WORKSPACE := --locked --workspace --features failpoints
+
+help: ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## Build, then run the engine on generated events; RATE=5000 sets events/s, ARGS='…' is passed on
+	"$(TARGET_DIR)/release/pulselake" demo $(if $(RATE),--rate $(RATE)) $(ARGS)
+
+build: programs ## Build the release binary
+	cargo build --locked --release -p pulselake
+
+check: ## Formatting and lints, for the whole workspace
+	cargo fmt --all --check
+	cargo clippy $(WORKSPACE) --all-targets -- -D warnings
+
+test: test-tools check ## Everything: lints, unit and property tests, whole-process tests against a real Kafka broker
+	cargo test $(WORKSPACE) --no-run
+	tests/tools/with-kafka.sh $(MAKE) --no-print-directory test-with-broker
+
+# Run by `test` with the environment that with-kafka.sh makes.
+test-with-broker:
+	cd tests/verify && "$$PULSELAKE_TEST_PYTHON" -m unittest
+	cargo test $(WORKSPACE) --no-fail-fast --lib --bins --tests -- --include-ignored
+	cargo test $(WORKSPACE) --doc
+
+soak: ## The tests in their long forms (many more crashes, hours of stream time)
+	PULSELAKE_SOAK=1 $(MAKE) --no-print-directory test
+
+bench: build ## The load tests of load-tests/; ARGS='…' is passed on
+	load-tests/run.sh $(ARGS)
+
+deny: ## Licences, sources and doubled versions of all dependencies (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny was not found: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --workspace --locked check licenses bans sources
+
+test-tools: ## Fetch what the tests need (Kafka, PyIceberg, DuckDB) into the test cache
+	tests/tools/setup.sh
+
+clean-test-cache: ## Remove the test cache
+	rm -rf -- "$(TEST_CACHE)"/kafka-* "$(TEST_CACHE)"/python-* "$(TEST_CACHE)"/uv-* "$(TEST_CACHE)"/setup.lock
+
+# What a release build needs, said before the first minute of compiling is spent.
+programs:
+	@missing=0; \
+	need() { command -v "$$1" >/dev/null 2>&1 || { echo "'$$1' was not found: install $$2" >&2; missing=1; }; }; \
+	need cargo "Rust by rustup (https://rustup.rs)"; \
+	need cc "a C compiler (Debian: gcc): librdkafka, SQLite and zstd are compiled from source"; \
+	need c++ "a C++ compiler (Debian: g++): librdkafka's build asks for one"; \
+	need make "GNU make (Debian: make)"; \
+	need perl "Perl 5 (Debian: perl): OpenSSL's build needs it"; \
+	exit $$missing

@@ -1,0 +1,194 @@
+//! VelocityAggregator: the event-time windows of one partition, as an actor around the pure state machine.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use pulselake_ledger::LastSeen;
+use pulselake_telemetry::{ActorMetrics, WindowCounts, WindowMetrics};
+use pulselake_window::PartitionWindows;
+use tokio::sync::oneshot;
+
+use crate::board::LiveBoard;
+use crate::consumer::last_seen;
+use crate::gold_writer::GoldWriter;
+use crate::heartbeat::Heartbeat;
+use crate::kill_switch::{DeathGuard, FailureClass};
+use crate::messages::*;
+use crate::status::EngineStatus;
+
+/// What an aggregator is made of.
+pub struct AggregatorParts {
+    /// Source partition.
+    pub partition: i32,
+    /// The shard's run.
+    pub key: GenerationKey,
+    /// The windows, standing where gold's ledger says.
+    pub windows: PartitionWindows,
+    /// The process's gold writer.
+    pub gold_writer: Addr<GoldWriter>,
+    /// The live board.
+    pub board: LiveBoard,
+    /// Rows at which an early collection is asked for; at twice as many no batch is taken.
+    pub max_pending_rows: usize,
+    /// The last record of gold's ledger.
+    pub last: Option<LastSeen>,
+    /// How often to beat.
+    pub heartbeat_interval: Duration,
+    /// Shared status.
+    pub status: EngineStatus,
+    /// Death guard.
+    pub guard: DeathGuard,
+    /// Heartbeat.
+    pub heartbeat: Heartbeat,
+}
+
+/// See the module.
+pub struct VelocityAggregator {
+    parts: AggregatorParts,
+    metrics: ActorMetrics,
+    window_metrics: WindowMetrics,
+    counted: WindowCounts,
+    announced: Announced,
+    waiting_for_room: Vec<oneshot::Sender<()>>,
+}
+
+/// What the gold writer was told last, so that it is told changes alone.
+#[derive(Default, PartialEq, Eq, Clone, Copy)]
+struct Announced {
+    closed_through_us: Option<i64>,
+    has_windows: bool,
+    has_corrections: bool,
+    is_full: bool,
+}
+
+impl VelocityAggregator {
+    /// An aggregator that waits for batches.
+    pub fn new(parts: AggregatorParts) -> Self {
+        let metrics = ActorMetrics::new("VelocityAggregator", parts.partition);
+        let window_metrics = WindowMetrics::new(parts.partition);
+        let counted = counts_of(&parts.windows);
+        Self { parts, metrics, window_metrics, counted, announced: Announced::default(), waiting_for_room: Vec::new() }
+    }
+
+    /// Tells the gold writer what waits, if that has changed.
+    fn announce(&mut self) {
+        let windows = &self.parts.windows;
+        let now = Announced {
+            closed_through_us: windows.closed_through_us(),
+            has_windows: windows.has_pending_windows(),
+            has_corrections: windows.has_pending_corrections(),
+            is_full: windows.pending_rows() >= self.parts.max_pending_rows,
+        };
+        if now == self.announced || windows.is_replaying() {
+            return;
+        }
+        self.announced = now;
+        if now.has_windows || now.has_corrections {
+            self.parts.gold_writer.do_send(GoldReady {
+                partition: self.parts.partition,
+                key: self.parts.key,
+                closed_through_us: now.closed_through_us,
+                has_windows: now.has_windows,
+                pending_rows: windows.pending_rows(),
+            });
+        }
+    }
+
+    fn show(&mut self) {
+        let windows = &self.parts.windows;
+        let counts = counts_of(windows);
+        self.window_metrics.counted(WindowCounts {
+            late: counts.late.saturating_sub(self.counted.late),
+            dropped: counts.dropped.saturating_sub(self.counted.dropped),
+            duplicates: counts.duplicates.saturating_sub(self.counted.duplicates),
+            evicted_ids: counts.evicted_ids.saturating_sub(self.counted.evicted_ids),
+        });
+        self.counted = counts;
+        self.window_metrics.state(windows.open_windows(), windows.dedup_len(), windows.watermark_us());
+        self.parts.status.update_partition(self.parts.partition, |status| {
+            status.watermark_us = windows.watermark_us();
+            status.open_windows = windows.open_windows();
+        });
+    }
+}
+
+/// The cumulative counts that metrics report the growth of.
+fn counts_of(windows: &PartitionWindows) -> WindowCounts {
+    WindowCounts {
+        late: windows.counts().late,
+        dropped: windows.counts().dropped,
+        duplicates: windows.counts().duplicates,
+        evicted_ids: windows.dedup_cap_evictions(),
+    }
+}
+
+impl Actor for VelocityAggregator {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| actor.parts.heartbeat.beat());
+    }
+}
+
+impl Handler<Aggregate> for VelocityAggregator {
+    type Result = ResponseFuture<Result<(), Gone>>;
+
+    fn handle(&mut self, message: Aggregate, ctx: &mut Self::Context) -> Self::Result {
+        crate::failpoint::reach("aggregator::batch");
+        let started = std::time::Instant::now();
+        if let Err(error) = self.parts.windows.apply(&message.batch) {
+            self.parts.guard.fail(FailureClass::Crash, error.to_string());
+            self.parts.guard.disarm();
+            ctx.stop();
+            return Box::pin(async { Err(Gone) });
+        }
+        self.parts.last = last_seen(&message.batch).or(self.parts.last);
+        self.metrics.worked(started.elapsed());
+        self.show();
+        self.announce();
+        if self.parts.windows.pending_rows() < 2 * self.parts.max_pending_rows {
+            return Box::pin(async { Ok(()) });
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.waiting_for_room.push(sender);
+        Box::pin(async move { receiver.await.map_err(|_| Gone) })
+    }
+}
+
+impl Handler<CloseIdleWindows> for VelocityAggregator {
+    type Result = ();
+
+    fn handle(&mut self, _: CloseIdleWindows, _: &mut Self::Context) {
+        if !self.parts.windows.is_replaying() && self.parts.windows.close_idle() {
+            self.show();
+            self.announce();
+        }
+    }
+}
+
+impl Handler<TakeFlush> for VelocityAggregator {
+    type Result = MessageResult<TakeFlush>;
+
+    fn handle(&mut self, _: TakeFlush, _: &mut Self::Context) -> Self::Result {
+        crate::failpoint::reach("aggregator::flush");
+        let flush = self.parts.windows.flush();
+        self.announced = Announced::default();
+        self.announced.closed_through_us = self.parts.windows.closed_through_us();
+        for waiting in self.waiting_for_room.drain(..) {
+            // A consumer that has gone needs no room.
+            let _ = waiting.send(());
+        }
+        let Some(flush) = flush else { return MessageResult(None) };
+        self.parts.board.add(self.parts.partition, self.parts.key.generation, &flush.rows);
+        MessageResult(Some(TakenFlush { flush, last: self.parts.last }))
+    }
+}
+
+impl Handler<StopActor> for VelocityAggregator {
+    type Result = ();
+
+    fn handle(&mut self, _: StopActor, ctx: &mut Self::Context) {
+        self.parts.guard.disarm();
+        ctx.stop();
+    }
+}

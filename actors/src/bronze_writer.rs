@@ -1,0 +1,383 @@
+//! IcebergWriter of one shard for `bronze.raw_events` and the quarantine.
+//!
+//! Batches are encoded as they come. At each commit interval, or earlier when enough bytes or hour partitions are
+//! open, the files are closed and committed while the next ones are filled: one commit is in flight at most, and
+//! when the next is due before it has landed, batches wait. Quarantine commits before bronze does (rule 5), so that
+//! whatever bronze's ledger has passed is in quarantine if it belongs there.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use pulselake_lake::{Lake, LakeError, WriterOptions};
+use pulselake_ledger::{Advance, PartitionLedger};
+use pulselake_model::tables::HotTable;
+use pulselake_telemetry::{ActorMetrics, TableMetrics};
+use tokio::sync::oneshot;
+
+use crate::bronze_open::{ClosedFlush, FlushedRange, OpenFlush, split_at_row};
+use crate::committer::Committer;
+use crate::heartbeat::Heartbeat;
+use crate::latency::observe_latency;
+use crate::kill_switch::{DeathGuard, FailureClass};
+use crate::messages::*;
+use crate::status::EngineStatus;
+
+/// How often the writer looks whether a flush is due.
+const FLUSH_CHECK: Duration = Duration::from_millis(100);
+/// An encoding or closing step that takes longer than this withholds the heartbeat.
+const STEP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// One partition's ledger entries in the two tables.
+#[derive(Clone, Debug, Default)]
+pub struct BronzeHeads {
+    /// `bronze.raw_events`.
+    pub bronze: PartitionLedger,
+    /// The quarantine.
+    pub quarantine: PartitionLedger,
+}
+
+/// What a bronze writer is made of.
+pub struct BronzeWriterParts {
+    /// The shard's run.
+    pub key: GenerationKey,
+    /// Source topic.
+    pub topic: String,
+    /// The tables.
+    pub lake: Lake,
+    /// Parquet options.
+    pub options: WriterOptions,
+    /// Longest time between two commits.
+    pub commit_interval: Duration,
+    /// Bytes at which a commit is made early.
+    pub flush_bytes: usize,
+    /// Hour partitions that one commit may touch.
+    pub max_open_hours: usize,
+    /// Ledger entries that this run starts from.
+    pub heads: BTreeMap<i32, BronzeHeads>,
+    /// Committer of the quarantine.
+    pub quarantine_committer: Addr<Committer>,
+    /// Committer of bronze.
+    pub bronze_committer: Addr<Committer>,
+    /// Told the committed positions.
+    pub committed: tokio::sync::mpsc::UnboundedSender<Vec<(i32, i64)>>,
+    /// How often to beat.
+    pub heartbeat_interval: Duration,
+    /// Shared status.
+    pub status: EngineStatus,
+    /// Death guard.
+    pub guard: DeathGuard,
+    /// Heartbeat.
+    pub heartbeat: Heartbeat,
+}
+
+/// See the module.
+pub struct BronzeWriter {
+    parts: BronzeWriterParts,
+    metrics: ActorMetrics,
+    table_metrics: TableMetrics,
+    /// `None` while a step works on it.
+    open: Option<OpenFlush>,
+    queue: VecDeque<(WriteBatch, oneshot::Sender<()>)>,
+    flush_waiters: Vec<oneshot::Sender<()>>,
+    flush_due: bool,
+    last_flush: Instant,
+    step_since: Option<Instant>,
+    commit_in_flight: bool,
+}
+
+enum Step {
+    /// The batch is in the files.
+    Written(oneshot::Sender<()>),
+    /// The first part is in the files; the second needs a flush first.
+    Cut(WriteBatch, oneshot::Sender<()>),
+}
+
+impl BronzeWriter {
+    /// A writer that starts from the given ledger entries.
+    pub fn new(parts: BronzeWriterParts, open: OpenFlush) -> Self {
+        let metrics = ActorMetrics::new("IcebergWriter", parts.key.shard as i32);
+        Self {
+            parts,
+            metrics,
+            table_metrics: TableMetrics::new(HotTable::RawEvents),
+            open: Some(open),
+            queue: VecDeque::new(),
+            flush_waiters: Vec::new(),
+            flush_due: false,
+            last_flush: Instant::now(),
+            step_since: None,
+            commit_in_flight: false,
+        }
+    }
+
+    fn fail(&mut self, class: FailureClass, reason: String, ctx: &mut Context<Self>) {
+        self.parts.guard.fail(class, reason);
+        self.parts.guard.disarm();
+        ctx.stop();
+    }
+
+    fn lake_failed(&mut self, error: &LakeError, ctx: &mut Context<Self>) {
+        let class = if error.is_transient() { FailureClass::Transient } else { FailureClass::Crash };
+        self.fail(class, error.to_string(), ctx);
+    }
+
+    fn beat(&self) {
+        if self.step_since.is_none_or(|since| since.elapsed() < STEP_DEADLINE) {
+            self.parts.heartbeat.beat();
+        }
+    }
+
+    fn check_flush(&mut self, ctx: &mut Context<Self>) {
+        let Some(open) = &self.open else { return };
+        let full = open.buffered_bytes() >= self.parts.flush_bytes;
+        let waited = self.last_flush.elapsed() >= self.parts.commit_interval;
+        if !open.is_empty() && (full || waited) {
+            self.flush_due = true;
+            self.pump(ctx);
+        }
+    }
+
+    /// Takes the next step that is possible now: a due flush first, else the next batch.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        self.metrics.mailbox_depth(self.queue.len());
+        let Some(open) = &self.open else { return };
+        if self.flush_due && !open.is_empty() {
+            if !self.commit_in_flight {
+                self.close_files(ctx);
+            }
+            return;
+        }
+        if self.flush_due {
+            self.flush_done();
+        }
+        if let Some((batch, reply)) = self.queue.pop_front() {
+            self.write(batch, reply, ctx);
+        }
+    }
+
+    /// Nothing is open: whoever waits for a flush waits for the commit in flight alone.
+    fn flush_done(&mut self) {
+        self.flush_due = false;
+        if self.commit_in_flight {
+            return;
+        }
+        for waiting in self.flush_waiters.drain(..) {
+            // Whoever asked may have gone.
+            let _ = waiting.send(());
+        }
+    }
+
+    fn write(&mut self, batch: WriteBatch, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
+        let Some(mut open) = self.open.take() else { return };
+        self.step_since = Some(Instant::now());
+        let cap = self.parts.max_open_hours;
+        let step = async move {
+            crate::failpoint::reach("writer::batch");
+            let fits = open.rows_that_fit(&batch.events, cap);
+            if fits == batch.events.num_rows() {
+                open.write(&batch).await?;
+                return Ok((open, Step::Written(reply)));
+            }
+            if fits == 0 {
+                return Ok((open, Step::Cut(batch, reply)));
+            }
+            let (now, later) = split_at_row(batch, fits);
+            open.write(&now).await?;
+            Ok((open, Step::Cut(later, reply)))
+        };
+        ctx.spawn(step.into_actor(self).map(|done, actor, context| actor.written(done, context)));
+    }
+
+    fn written(&mut self, done: Result<(OpenFlush, Step), LakeError>, ctx: &mut Context<Self>) {
+        if let Some(since) = self.step_since.take() {
+            self.metrics.worked(since.elapsed());
+        }
+        let (open, step) = match done {
+            Ok(done) => done,
+            // Not committed, so nothing is lost: the next generation reads these records again.
+            Err(error) => return self.lake_failed(&error, ctx),
+        };
+        self.flush_due |= open.buffered_bytes() >= self.parts.flush_bytes;
+        self.open = Some(open);
+        match step {
+            // A consumer that has gone needs no answer.
+            Step::Written(reply) => drop(reply.send(())),
+            Step::Cut(later, reply) => {
+                self.queue.push_front((later, reply));
+                self.flush_due = true;
+            }
+        }
+        self.pump(ctx);
+    }
+
+    fn close_files(&mut self, ctx: &mut Context<Self>) {
+        let Some(open) = self.open.take() else { return };
+        self.step_since = Some(Instant::now());
+        self.last_flush = Instant::now();
+        self.flush_due = false;
+        self.commit_in_flight = true;
+        let (lake, options) = (self.parts.lake.clone(), self.parts.options.clone());
+        let step = async move {
+            let closed = open.close().await?;
+            let fresh = OpenFlush::new(&lake, options).await?;
+            Ok::<_, LakeError>((closed, fresh))
+        };
+        ctx.spawn(step.into_actor(self).map(|done, actor, context| {
+            actor.step_since = None;
+            match done {
+                Ok((closed, fresh)) => {
+                    actor.open = Some(fresh);
+                    actor.commit(closed, context);
+                    actor.pump(context);
+                }
+                Err(error) => actor.lake_failed(&error, context),
+            }
+        }));
+    }
+
+    fn commit(&mut self, closed: ClosedFlush, ctx: &mut Context<Self>) {
+        let quarantine_request = self.quarantine_request(&closed);
+        let bronze_request = self.bronze_request(&closed);
+        let (quarantine, bronze) = (self.parts.quarantine_committer.clone(), self.parts.bronze_committer.clone());
+        let commit = async move {
+            if let Some(request) = quarantine_request {
+                send_commit(&quarantine, request).await?;
+            }
+            crate::failpoint::reach("writer::between_quarantine_and_bronze");
+            send_commit(&bronze, bronze_request).await
+        };
+        ctx.spawn(commit.into_actor(self).map(move |outcome, actor, context| match outcome {
+            Ok(committed) => actor.committed(&closed, &committed, context),
+            Err(CommitRefused::Fenced(reason)) => actor.fail(FailureClass::Fenced, reason, context),
+            Err(CommitRefused::Closed) => actor.fail(FailureClass::Crash, "the committer closed this generation".into(), context),
+            Err(CommitRefused::Stop(reason)) => actor.fail(FailureClass::Stop, reason, context),
+        }));
+    }
+
+    fn bronze_request(&self, closed: &ClosedFlush) -> CommitFiles {
+        let advances = closed.ranges.iter().map(|(&partition, range)| {
+            let head = self.parts.heads.get(&partition).map_or_else(PartitionLedger::default, |heads| heads.bronze.clone());
+            self.advance(partition, bronze_entry(&head, range, self.parts.key.generation))
+        });
+        CommitFiles { keys: vec![self.parts.key], advances: advances.collect(), files: closed.events.clone() }
+    }
+
+    fn quarantine_request(&self, closed: &ClosedFlush) -> Option<CommitFiles> {
+        let ranges = closed.ranges.iter().filter(|(_, range)| range.quarantine_rows > 0);
+        let advances: Vec<Advance> = ranges
+            .map(|(&partition, range)| {
+                let heads = self.parts.heads.get(&partition).cloned().unwrap_or_default();
+                let bronze = bronze_entry(&heads.bronze, range, self.parts.key.generation);
+                self.advance(partition, quarantine_entry(&heads.quarantine, &bronze, range))
+            })
+            .collect();
+        (!advances.is_empty()).then(|| CommitFiles { keys: vec![self.parts.key], advances, files: closed.invalid.clone() })
+    }
+
+    /// `entry.seq` still is the one that the entry was built on.
+    fn advance(&self, partition: i32, entry: PartitionLedger) -> Advance {
+        Advance { topic: self.parts.topic.clone(), partition, built_on_seq: entry.seq, entry }
+    }
+
+    fn committed(&mut self, closed: &ClosedFlush, committed: &Committed, ctx: &mut Context<Self>) {
+        let mut positions = Vec::new();
+        for (&partition, range) in &closed.ranges {
+            let heads = self.parts.heads.entry(partition).or_default();
+            let bronze = bronze_entry(&heads.bronze, range, self.parts.key.generation);
+            if range.quarantine_rows > 0 {
+                heads.quarantine = quarantine_entry(&heads.quarantine, &bronze, range);
+                heads.quarantine.seq += 1;
+            }
+            heads.bronze = bronze;
+            heads.bronze.seq += 1;
+            positions.push((partition, range.next));
+            self.parts.status.update_partition(partition, |status| status.bronze_next = range.next);
+        }
+        let newest = closed.ranges.values().filter_map(|range| range.stream_time_span_us).map(|(_, newest)| newest).max();
+        let rows = closed.ranges.values().map(|range| range.records - range.quarantined).sum();
+        self.parts.status.committed(HotTable::RawEvents, committed.snapshot_id, closed.events.len() as u64, rows, newest);
+        for range in closed.ranges.values() {
+            observe_latency(&self.table_metrics, range.stream_time_span_us, range.records - range.quarantined);
+        }
+        // The supervisor may be gone: group offsets are for lag tools only.
+        let _ = self.parts.committed.send(positions);
+        self.commit_in_flight = false;
+        if self.open.as_ref().is_some_and(OpenFlush::is_empty) {
+            self.flush_done();
+        } else if !self.flush_waiters.is_empty() {
+            self.flush_due = true;
+        }
+        self.pump(ctx);
+    }
+}
+
+/// Bronze's entry after a flush; `seq` stays the one it was built on.
+fn bronze_entry(head: &PartitionLedger, range: &FlushedRange, generation: u64) -> PartitionLedger {
+    let mut entry = head.clone();
+    entry.next = range.next;
+    entry.replay_from = range.next;
+    entry.generation = generation;
+    entry.last = range.last.or(head.last);
+    entry.counts.records += range.records;
+    entry.counts.quarantined += range.quarantined;
+    entry.counts.gaps += range.gaps;
+    entry.counts.lost += range.lost;
+    entry
+}
+
+/// The quarantine's entry beside it. The quarantine may be ahead of bronze after a crash between the two commits.
+fn quarantine_entry(head: &PartitionLedger, bronze: &PartitionLedger, range: &FlushedRange) -> PartitionLedger {
+    let quarantined = head.counts.quarantined + range.quarantine_rows;
+    let mut entry = if head.next > bronze.next { head.clone() } else { bronze.clone() };
+    entry.seq = head.seq;
+    entry.generation = bronze.generation;
+    entry.counts.quarantined = quarantined;
+    entry
+}
+
+async fn send_commit(committer: &Addr<Committer>, request: CommitFiles) -> Result<Committed, CommitRefused> {
+    // A mailbox error means that the committer died; its own guard reports that, and the generation ends.
+    committer.send(request).await.unwrap_or(Err(CommitRefused::Closed))
+}
+
+impl Actor for BronzeWriter {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| actor.beat());
+        ctx.run_interval(FLUSH_CHECK, |actor, context| actor.check_flush(context));
+    }
+}
+
+impl Handler<WriteBatch> for BronzeWriter {
+    type Result = ResponseFuture<Result<(), Gone>>;
+
+    fn handle(&mut self, batch: WriteBatch, ctx: &mut Self::Context) -> Self::Result {
+        let (sender, receiver) = oneshot::channel();
+        self.queue.push_back((batch, sender));
+        self.pump(ctx);
+        Box::pin(async move { receiver.await.map_err(|_| Gone) })
+    }
+}
+
+impl Handler<Flush> for BronzeWriter {
+    type Result = ResponseFuture<Result<(), Gone>>;
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) -> Self::Result {
+        let (sender, receiver) = oneshot::channel();
+        self.flush_waiters.push(sender);
+        self.flush_due = true;
+        self.pump(ctx);
+        Box::pin(async move { receiver.await.map_err(|_| Gone) })
+    }
+}
+
+impl Handler<StopActor> for BronzeWriter {
+    type Result = ();
+
+    fn handle(&mut self, _: StopActor, ctx: &mut Self::Context) {
+        self.parts.guard.disarm();
+        ctx.stop();
+    }
+}

@@ -1,0 +1,290 @@
+//! Committer: the one place of the process that commits to a table.
+//!
+//! Requests that wait together become one snapshot. A request that is fenced is taken out and the others go ahead.
+//! What may pass (a locked catalog, a full disk, an answer that was lost) is tried again with the same commit id
+//! until the outcome is known: the streams wait behind it, and nothing is lost. The files of a refused commit are
+//! deleted only when it is certain that no snapshot refers to them.
+
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use iceberg::spec::DataFile;
+use pulselake_lake::{CommitAction, CommitError, Lake, LedgeredAppend, Receipt};
+use pulselake_model::tables::HotTable;
+use pulselake_telemetry::{ActorMetrics, CommitFigures, TableMetrics, events};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::heartbeat::Heartbeat;
+use crate::kill_switch::DeathGuard;
+use crate::messages::*;
+
+/// How long the first request waits for others to share its snapshot.
+const LINGER: Duration = Duration::from_millis(30);
+const RETRY_INITIAL: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// What a committer is made of.
+pub struct CommitterParts {
+    /// Its table.
+    pub table: HotTable,
+    /// The tables.
+    pub lake: Lake,
+    /// Identity of the source, for the ledger.
+    pub cluster_id: String,
+    /// The decoder's fingerprint, for the ledger.
+    pub fingerprint: String,
+    /// How often to beat.
+    pub heartbeat_interval: Duration,
+    /// Death guard.
+    pub guard: DeathGuard,
+    /// Heartbeat.
+    pub heartbeat: Heartbeat,
+}
+
+type Reply = oneshot::Sender<Result<Committed, CommitRefused>>;
+
+struct Waiting {
+    request: CommitFiles,
+    reply: Reply,
+}
+
+/// See the module.
+pub struct Committer {
+    parts: CommitterParts,
+    metrics: ActorMetrics,
+    table_metrics: Rc<TableMetrics>,
+    queue: VecDeque<Waiting>,
+    /// Runs that have work in the commit under way.
+    under_way: HashSet<GenerationKey>,
+    is_committing: bool,
+    closed: HashSet<GenerationKey>,
+    close_waiters: Vec<(GenerationKey, oneshot::Sender<()>)>,
+}
+
+impl Committer {
+    /// A committer with nothing to do.
+    pub fn new(parts: CommitterParts) -> Self {
+        Self {
+            metrics: ActorMetrics::new("Committer", parts.table.name()),
+            table_metrics: Rc::new(TableMetrics::new(parts.table)),
+            parts,
+            queue: VecDeque::new(),
+            under_way: HashSet::new(),
+            is_committing: false,
+            closed: HashSet::new(),
+            close_waiters: Vec::new(),
+        }
+    }
+
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        self.metrics.mailbox_depth(self.queue.len());
+        if self.is_committing || self.queue.is_empty() {
+            return;
+        }
+        self.is_committing = true;
+        ctx.run_later(LINGER, |actor, context| actor.commit_all(context));
+    }
+
+    fn commit_all(&mut self, ctx: &mut Context<Self>) {
+        let batch: Vec<Waiting> = self.queue.drain(..).collect();
+        if batch.is_empty() {
+            self.is_committing = false;
+            return;
+        }
+        self.under_way = batch.iter().flat_map(|waiting| waiting.request.keys.iter().copied()).collect();
+        let attempt = CommitAttempt {
+            table: self.parts.table,
+            lake: self.parts.lake.clone(),
+            cluster_id: self.parts.cluster_id.clone(),
+            fingerprint: self.parts.fingerprint.clone(),
+            metrics: self.table_metrics.clone(),
+        };
+        let started = Instant::now();
+        ctx.spawn(attempt.run(batch).into_actor(self).map(move |(), actor, context| {
+            actor.metrics.worked(started.elapsed());
+            actor.is_committing = false;
+            actor.under_way.clear();
+            actor.answer_close_waiters();
+            actor.pump(context);
+        }));
+    }
+
+    fn has_work_of(&self, key: &GenerationKey) -> bool {
+        self.under_way.contains(key) || self.queue.iter().any(|waiting| waiting.request.keys.contains(key))
+    }
+
+    fn answer_close_waiters(&mut self) {
+        for (key, waiting) in std::mem::take(&mut self.close_waiters) {
+            if self.has_work_of(&key) {
+                self.close_waiters.push((key, waiting));
+            } else {
+                // Whoever asked may have gone.
+                let _ = waiting.send(());
+            }
+        }
+    }
+}
+
+/// One snapshot's worth of requests on its way into the table.
+struct CommitAttempt {
+    table: HotTable,
+    lake: Lake,
+    cluster_id: String,
+    fingerprint: String,
+    metrics: Rc<TableMetrics>,
+}
+
+impl CommitAttempt {
+    /// Commits the requests together and answers each.
+    async fn run(self, mut batch: Vec<Waiting>) {
+        let commit_id = Uuid::now_v7().to_string();
+        let mut pause = RETRY_INITIAL;
+        let mut attempt = 0;
+        let started = Instant::now();
+        while !batch.is_empty() {
+            crate::failpoint::reach("committer::before");
+            attempt += 1;
+            let outcome = self.lake.append(self.table, &self.merged(&commit_id, &batch)).await;
+            crate::failpoint::reach("committer::after");
+            let error = match outcome {
+                Ok(receipt) => return self.accept(batch, &receipt, started.elapsed()),
+                Err(error) => error,
+            };
+            match error.action() {
+                CommitAction::Fence => self.refuse_fenced(&mut batch, &error).await,
+                CommitAction::Stop => return self.refuse_all(batch, &error).await,
+                CommitAction::Retry | CommitAction::RestartGeneration => {
+                    if error.action() == CommitAction::RestartGeneration {
+                        self.metrics.outcome_unknown();
+                        events::commit_outcome_unknown(self.table, &commit_id, &error.to_string());
+                    }
+                    events::commit_retry(self.table, attempt, pause, &error.to_string());
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_MAX);
+                }
+            }
+        }
+    }
+
+    fn merged(&self, commit_id: &str, batch: &[Waiting]) -> LedgeredAppend {
+        LedgeredAppend {
+            commit_id: commit_id.to_string(),
+            cluster_id: self.cluster_id.clone(),
+            fingerprint: self.fingerprint.clone(),
+            advances: batch.iter().flat_map(|waiting| waiting.request.advances.iter().cloned()).collect(),
+            files: batch_files(batch),
+            replayed: None,
+        }
+    }
+
+    fn accept(&self, batch: Vec<Waiting>, receipt: &Receipt, took: Duration) {
+        let files = batch_files(&batch);
+        let figures = CommitFigures {
+            rows: files.iter().map(DataFile::record_count).sum(),
+            files: files.len() as u64,
+            bytes: files.iter().map(DataFile::file_size_in_bytes).sum(),
+            duration: took,
+        };
+        for _ in 0..receipt.conflicts {
+            self.metrics.conflicted();
+        }
+        self.metrics.committed(figures);
+        let partitions = batch.iter().map(|waiting| waiting.request.advances.len()).sum();
+        events::commit_done(self.table, receipt.snapshot_id, figures, partitions);
+        for waiting in batch {
+            // A run that has ended meanwhile reads the ledger instead of this answer.
+            let _ = waiting.reply.send(Ok(Committed { snapshot_id: receipt.snapshot_id }));
+        }
+    }
+
+    /// Takes the request out that owns the fenced partition.
+    async fn refuse_fenced(&self, batch: &mut Vec<Waiting>, error: &CommitError) {
+        let CommitError::Fenced { reason, .. } = error else { return };
+        self.metrics.fenced();
+        let owns = |waiting: &Waiting| {
+            let mut advances = waiting.request.advances.iter();
+            advances.any(|advance| advance.partition == reason.partition && advance.topic == reason.topic)
+        };
+        // A fence names one of the advances of this batch; if it did not, all would have to go.
+        let at = batch.iter().position(owns).unwrap_or(0);
+        let waiting = batch.remove(at);
+        let generation = waiting.request.keys.first().map_or(0, |key| key.generation);
+        events::fenced(self.table, reason.partition, generation, &error.to_string());
+        if error.files_may_be_deleted() {
+            self.delete(&waiting.request.files).await;
+        }
+        let _ = waiting.reply.send(Err(CommitRefused::Fenced(error.to_string())));
+    }
+
+    async fn refuse_all(&self, batch: Vec<Waiting>, error: &CommitError) {
+        for waiting in batch {
+            if error.files_may_be_deleted() {
+                self.delete(&waiting.request.files).await;
+            }
+            let _ = waiting.reply.send(Err(CommitRefused::Stop(error.to_string())));
+        }
+    }
+
+    async fn delete(&self, files: &[DataFile]) {
+        for file in files {
+            if let Err(error) = self.lake.delete_file(file.file_path()).await {
+                events::orphan_left(self.table, file.file_path(), &error.to_string());
+            }
+        }
+    }
+}
+
+fn batch_files(batch: &[Waiting]) -> Vec<DataFile> {
+    batch.iter().flat_map(|waiting| waiting.request.files.iter().cloned()).collect()
+}
+
+impl Actor for Committer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| actor.parts.heartbeat.beat());
+    }
+}
+
+impl Handler<CommitFiles> for Committer {
+    type Result = ResponseFuture<Result<Committed, CommitRefused>>;
+
+    fn handle(&mut self, request: CommitFiles, ctx: &mut Self::Context) -> Self::Result {
+        if request.keys.iter().any(|key| self.closed.contains(key)) {
+            return Box::pin(async { Err(CommitRefused::Closed) });
+        }
+        let (reply, receiver) = oneshot::channel();
+        self.queue.push_back(Waiting { request, reply });
+        self.pump(ctx);
+        Box::pin(async move { receiver.await.unwrap_or(Err(CommitRefused::Closed)) })
+    }
+}
+
+impl Handler<CloseGeneration> for Committer {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, message: CloseGeneration, _: &mut Self::Context) -> Self::Result {
+        self.closed.insert(message.key);
+        // What is this run's alone and not under way is dropped; its files are orphans that the janitor finds.
+        self.queue.retain(|waiting| waiting.request.keys != [message.key]);
+        if !self.has_work_of(&message.key) {
+            return Box::pin(async {});
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.close_waiters.push((message.key, sender));
+        // A lost answer means that the committer died, and with it whatever was in flight here.
+        Box::pin(async move { drop(receiver.await) })
+    }
+}
+
+impl Handler<StopActor> for Committer {
+    type Result = ();
+
+    fn handle(&mut self, _: StopActor, ctx: &mut Self::Context) {
+        self.parts.guard.disarm();
+        ctx.stop();
+    }
+}

@@ -1,0 +1,434 @@
+//! PartitionConsumer: reads one partition, decodes it, and passes each batch to the aggregator and the writer.
+//!
+//! One batch is in flight at a time: the next one is read when both have taken the last. That is the whole of
+//! back-pressure; when it lasts, the partition is paused at the source, so that nothing piles up in the client
+//! either, while the client goes on polling and stays in its group.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use arrow::array::{Array, AsArray, RecordBatch};
+use pulselake_decode::EventDecoder;
+use pulselake_ledger::LastSeen;
+use pulselake_model::{DecodedBatch, RawBatch};
+use pulselake_source::{ErrorAction, PartitionReader, ReaderState, SourceError};
+use pulselake_telemetry::{ActorMetrics, SourceMetrics, events};
+use tokio::sync::oneshot;
+
+use crate::aggregator::VelocityAggregator;
+use crate::bronze_writer::BronzeWriter;
+use crate::heartbeat::Heartbeat;
+use crate::kill_switch::{DeathGuard, FailureClass};
+use crate::messages::*;
+use crate::route::{Routing, settle_by_quarantine};
+use crate::status::{EngineStatus, now_us};
+
+/// How long an idle reader waits before it is asked again.
+const QUIET_PAUSE: Duration = Duration::from_millis(5);
+/// Back-pressure longer than this pauses the partition at the source.
+const PAUSE_AFTER: Duration = Duration::from_millis(500);
+
+/// One piece's messages to the aggregator and to the writer, where they need it.
+type SinkMessages = (Option<Aggregate>, Option<WriteBatch>);
+
+/// What a consumer is made of.
+pub struct ConsumerParts {
+    /// Source topic.
+    pub topic: String,
+    /// Source partition.
+    pub partition: i32,
+    /// Its reader, standing at the plan's `read_from`.
+    pub reader: Box<dyn PartitionReader>,
+    /// Its decoder.
+    pub decoder: EventDecoder,
+    /// Where the sinks stand.
+    pub routing: Routing,
+    /// Records that must look as they did.
+    pub verify: Vec<LastSeen>,
+    /// Offsets in quarantine, where they decide.
+    pub quarantined: HashSet<i64>,
+    /// Batches out of bronze that the aggregator gets first.
+    pub refill: Vec<DecodedBatch>,
+    /// Records of bronze that retention removed unread; reported with the first batch.
+    pub bronze_lost: u64,
+    /// The partition's aggregator.
+    pub aggregator: Addr<VelocityAggregator>,
+    /// The shard's bronze writer.
+    pub writer: Addr<BronzeWriter>,
+    /// Records of one batch at most.
+    pub batch_records: usize,
+    /// Bytes of one batch at most.
+    pub batch_bytes: usize,
+    /// How long to stand at the end before windows close.
+    pub idle_timeout: Duration,
+    /// How often to beat.
+    pub heartbeat_interval: Duration,
+    /// Told when a bounded reader has delivered everything.
+    pub finished: tokio::sync::mpsc::UnboundedSender<i32>,
+    /// Shared status.
+    pub status: EngineStatus,
+    /// Death guard.
+    pub guard: DeathGuard,
+    /// Heartbeat.
+    pub heartbeat: Heartbeat,
+}
+
+/// See the module.
+pub struct PartitionConsumer {
+    parts: ConsumerParts,
+    metrics: ActorMetrics,
+    source_metrics: SourceMetrics,
+    delivering_since: Option<Instant>,
+    paused: bool,
+    at_end_since: Option<Instant>,
+    idle_closed: bool,
+    finished: bool,
+    stop_requested: Vec<oneshot::Sender<()>>,
+}
+
+impl PartitionConsumer {
+    /// A consumer that begins to read as soon as it is started.
+    pub fn new(parts: ConsumerParts) -> Self {
+        let metrics = ActorMetrics::new("PartitionConsumer", parts.partition);
+        Self {
+            source_metrics: SourceMetrics::new(parts.partition),
+            parts,
+            metrics,
+            delivering_since: None,
+            paused: false,
+            at_end_since: None,
+            idle_closed: false,
+            finished: false,
+            stop_requested: Vec::new(),
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        !self.stop_requested.is_empty()
+    }
+
+    fn confirm_stop(&mut self) {
+        for waiting in self.stop_requested.drain(..) {
+            // Whoever asked may have gone: then nobody needs the answer.
+            let _ = waiting.send(());
+        }
+    }
+
+    fn fail(&mut self, class: FailureClass, reason: String, ctx: &mut Context<Self>) {
+        self.parts.guard.fail(class, reason);
+        self.parts.guard.disarm();
+        ctx.stop();
+    }
+
+    fn source_failed(&mut self, error: &SourceError, ctx: &mut Context<Self>) {
+        let class = match error.action() {
+            ErrorAction::Retry => FailureClass::Transient,
+            // The partition is somebody else's: the assignment's own event follows.
+            ErrorAction::LetGo => FailureClass::Fenced,
+            ErrorAction::Stop => FailureClass::Stop,
+        };
+        self.fail(class, error.to_string(), ctx);
+    }
+
+    fn read_next(&mut self, ctx: &mut Context<Self>) {
+        if self.delivering_since.is_some() || self.finished {
+            return;
+        }
+        if self.is_stopping() {
+            self.finished = true;
+            self.confirm_stop();
+            return;
+        }
+        let polled = match self.parts.reader.poll(self.parts.batch_records, self.parts.batch_bytes) {
+            Ok(polled) => polled,
+            Err(error) => return self.source_failed(&error, ctx),
+        };
+        crate::failpoint::reach("consumer::polled");
+        if polled.batch.is_empty() {
+            self.on_quiet(polled.state, ctx);
+            return;
+        }
+        self.at_end_since = None;
+        self.idle_closed = false;
+        self.deliver(polled.batch, polled.state, ctx);
+    }
+
+    /// Nothing to read: close idle windows when the partition has stood at its end for long enough.
+    fn on_quiet(&mut self, state: ReaderState, ctx: &mut Context<Self>) {
+        match state {
+            ReaderState::Finished => return self.finish(),
+            ReaderState::More => {}
+            ReaderState::AtEnd => {
+                let since = *self.at_end_since.get_or_insert_with(Instant::now);
+                if !self.idle_closed && since.elapsed() >= self.parts.idle_timeout {
+                    self.idle_closed = true;
+                    self.parts.aggregator.do_send(CloseIdleWindows);
+                }
+            }
+        }
+        ctx.notify_later(ReadNext, QUIET_PAUSE);
+    }
+
+    fn finish(&mut self) {
+        self.finished = true;
+        // The supervisor may be gone already: then the end of one partition is of no interest.
+        let _ = self.parts.finished.send(self.parts.partition);
+    }
+
+    fn deliver(&mut self, batch: RawBatch, state: ReaderState, ctx: &mut Context<Self>) {
+        if let Err(reason) = verify(&mut self.parts.verify, &batch) {
+            let partition = self.parts.partition;
+            return self.fail(FailureClass::Stop, format!("partition {partition}: {reason}"), ctx);
+        }
+        let position = batch.next_offset;
+        let messages = self.prepare(batch);
+        self.send(messages, Some((position, state)), ctx);
+    }
+
+    /// Sends messages to the sinks, one piece after the other; `reached` is where the reader stands after them.
+    fn send(&mut self, messages: Vec<SinkMessages>, reached: Option<(i64, ReaderState)>, ctx: &mut Context<Self>) {
+        let (aggregator, writer) = (self.parts.aggregator.clone(), self.parts.writer.clone());
+        self.delivering_since = Some(Instant::now());
+        let delivery = async move {
+            for (aggregate, write) in messages {
+                let aggregated = async {
+                    match aggregate {
+                        Some(message) => matches!(aggregator.send(message).await, Ok(Ok(()))),
+                        None => true,
+                    }
+                };
+                let written = async {
+                    match write {
+                        Some(message) => matches!(writer.send(message).await, Ok(Ok(()))),
+                        None => true,
+                    }
+                };
+                let (aggregated, written) = futures::join!(aggregated, written);
+                if !(aggregated && written) {
+                    return Err(Gone);
+                }
+            }
+            Ok(())
+        };
+        ctx.spawn(delivery.into_actor(self).map(move |delivered, actor, context| {
+            actor.delivered(delivered, reached, context);
+        }));
+        ctx.run_later(PAUSE_AFTER, |actor, _| actor.pause_if_blocked());
+    }
+
+    /// Decodes a batch piece by piece, for the sinks that need each piece.
+    fn prepare(&mut self, batch: RawBatch) -> Vec<SinkMessages> {
+        let ingested_at_us = now_us();
+        let mut messages = Vec::new();
+        for piece in self.parts.routing.cut(batch) {
+            let route = self.parts.routing.route(piece.first_offset);
+            if !route.to_bronze && !route.to_gold {
+                continue;
+            }
+            let mut decoded = self.parts.decoder.decode(&piece, ingested_at_us);
+            let mut invalid_to_write = decoded.invalid.clone();
+            if route.quarantined_decides {
+                let settled = settle_by_quarantine(&decoded, &self.parts.quarantined);
+                (decoded, invalid_to_write) = (settled.batch, settled.invalid_to_write);
+            } else if !route.to_quarantine {
+                invalid_to_write = invalid_to_write.slice(0, 0);
+            }
+            if route.to_bronze {
+                let quarantined = decoded.record_count - decoded.events.num_rows() as u64;
+                self.parts.status.count_records(decoded.record_count, quarantined);
+                self.source_metrics.received(decoded.record_count, piece.bytes.len() as u64);
+                self.source_metrics.rejected(&decoded.invalid_by_code);
+                if quarantined > 0 {
+                    events::quarantined(self.parts.partition, &decoded.invalid_by_code, &first_reason(&decoded.invalid));
+                }
+            } else {
+                self.source_metrics.replayed(decoded.record_count);
+            }
+            let write = route.to_bronze.then(|| self.write_message(&decoded, &piece, invalid_to_write));
+            let aggregate = route.to_gold.then(|| Aggregate { batch: Arc::new(decoded) });
+            messages.push((aggregate, write));
+        }
+        messages
+    }
+
+    fn write_message(&mut self, decoded: &DecodedBatch, raw: &RawBatch, invalid: RecordBatch) -> WriteBatch {
+        let valid_offsets = &decoded.columns.offset;
+        let rejected_offsets = if valid_offsets.len() == raw.records.len() {
+            Vec::new()
+        } else {
+            let offsets = raw.records.iter().map(|record| record.offset);
+            offsets.filter(|offset| valid_offsets.binary_search(offset).is_err()).collect()
+        };
+        WriteBatch {
+            partition: decoded.partition,
+            first: decoded.first_offset,
+            next: decoded.next_offset,
+            events: decoded.events.clone(),
+            stream_time_us: decoded.columns.stream_time_us.clone(),
+            invalid,
+            rejected_offsets,
+            last: last_seen(decoded),
+            lost: self.take_lost(decoded.first_offset),
+        }
+    }
+
+    /// What retention removed unread is counted with the first batch behind it.
+    fn take_lost(&mut self, first_offset: i64) -> u64 {
+        let lost = std::mem::take(&mut self.parts.bronze_lost);
+        if lost > 0 {
+            self.source_metrics.lost(lost);
+            events::data_loss_gap(&self.parts.topic, self.parts.partition, first_offset - lost as i64, first_offset);
+        }
+        lost
+    }
+
+    fn delivered(&mut self, delivered: Result<(), Gone>, reached: Option<(i64, ReaderState)>, ctx: &mut Context<Self>) {
+        if let Some(since) = self.delivering_since.take() {
+            self.metrics.waited(since.elapsed());
+        }
+        if delivered.is_err() {
+            // The receiver has tripped the switch, or will by its guard: this actor's end adds nothing.
+            self.parts.guard.disarm();
+            ctx.stop();
+            return;
+        }
+        if let Some((position, _)) = reached {
+            self.parts.status.update_partition(self.parts.partition, |status| {
+                status.position = position;
+                status.end = status.end.max(position);
+            });
+        }
+        if self.paused {
+            self.paused = false;
+            events::partition_paused(self.parts.partition, false);
+            if let Err(error) = self.parts.reader.set_paused(false) {
+                return self.source_failed(&error, ctx);
+            }
+        }
+        if reached.is_some_and(|(_, state)| state == ReaderState::Finished) {
+            self.finish();
+            self.confirm_stop();
+            return;
+        }
+        ctx.notify(ReadNext);
+    }
+
+    fn pause_if_blocked(&mut self) {
+        let blocked = self.delivering_since.is_some_and(|since| since.elapsed() >= PAUSE_AFTER);
+        if blocked && !self.paused {
+            self.paused = self.parts.reader.set_paused(true).is_ok();
+            events::partition_paused(self.parts.partition, true);
+        }
+    }
+}
+
+/// An example for the log: why the batch's first rejected record was rejected.
+fn first_reason(invalid: &RecordBatch) -> String {
+    let reasons = invalid.column_by_name("error_reason").and_then(|column| column.as_string_opt::<i32>());
+    reasons.filter(|column| !column.is_empty()).map_or_else(String::new, |column| column.value(0).to_string())
+}
+
+/// A batch's last record as the ledger names it.
+pub(crate) fn last_seen(decoded: &DecodedBatch) -> Option<LastSeen> {
+    decoded.last.map(|last| LastSeen { offset: last.offset, timestamp: last.timestamp_ms, hash: last.hash })
+}
+
+/// Compares the records that were consumed last with what the source gives now (rule 12).
+fn verify(expected: &mut Vec<LastSeen>, batch: &RawBatch) -> Result<(), String> {
+    let mut mismatch = None;
+    expected.retain(|last| {
+        if last.offset >= batch.next_offset {
+            return true;
+        }
+        let found = batch.records.iter().find(|record| record.offset == last.offset);
+        let same = found.is_some_and(|record| {
+            record.timestamp_ms.unwrap_or(-1) == last.timestamp
+                && pulselake_decode::record_hash(batch.value(record)) == last.hash
+        });
+        if !same {
+            mismatch = Some(last.offset);
+        }
+        false
+    });
+    match mismatch {
+        None => Ok(()),
+        Some(offset) => Err(format!(
+            "the record at offset {offset} is not the one that was consumed: the topic was recreated or rewritten; \
+             use a new topic name, or a new data directory"
+        )),
+    }
+}
+
+impl Actor for PartitionConsumer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| actor.parts.heartbeat.beat());
+        let refill: Vec<_> = std::mem::take(&mut self.parts.refill);
+        let messages = refill.into_iter().map(|batch| (Some(Aggregate { batch: Arc::new(batch) }), None));
+        self.send(messages.collect(), None, ctx);
+    }
+}
+
+impl Handler<ReadNext> for PartitionConsumer {
+    type Result = ();
+
+    fn handle(&mut self, _: ReadNext, ctx: &mut Self::Context) {
+        self.read_next(ctx);
+    }
+}
+
+impl Handler<StopReading> for PartitionConsumer {
+    type Result = ResponseFuture<Result<(), Gone>>;
+
+    fn handle(&mut self, _: StopReading, _: &mut Self::Context) -> Self::Result {
+        let (sender, receiver) = oneshot::channel();
+        self.stop_requested.push(sender);
+        if self.delivering_since.is_none() {
+            self.confirm_stop();
+            self.finished = true;
+        }
+        Box::pin(async move { receiver.await.map_err(|_| Gone) })
+    }
+}
+
+impl Handler<StopActor> for PartitionConsumer {
+    type Result = ();
+
+    fn handle(&mut self, _: StopActor, ctx: &mut Self::Context) {
+        self.parts.guard.disarm();
+        ctx.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch() -> RawBatch {
+        let mut batch = RawBatch::at(0, 5);
+        batch.push(5, Some(7), b"five");
+        batch.push(6, None, b"six");
+        batch
+    }
+
+    fn last(offset: i64, timestamp: i64, value: &[u8]) -> LastSeen {
+        LastSeen { offset, timestamp, hash: pulselake_decode::record_hash(value) }
+    }
+
+    #[test]
+    fn the_same_record_is_recognised_once() {
+        let mut expected = vec![last(5, 7, b"five"), last(6, -1, b"six"), last(9, 1, b"later")];
+        assert_eq!(verify(&mut expected, &batch()), Ok(()));
+        assert_eq!(expected, [last(9, 1, b"later")]);
+    }
+
+    #[test]
+    fn another_value_timestamp_or_nothing_there_is_noticed() {
+        for wrong in [last(5, 7, b"other"), last(5, 8, b"five"), last(4, 7, b"five")] {
+            assert!(verify(&mut vec![wrong], &batch()).is_err(), "{wrong:?}");
+        }
+    }
+}

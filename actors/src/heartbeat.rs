@@ -1,0 +1,74 @@
+//! Heartbeats: how the supervisor finds an actor that hangs instead of failing.
+//!
+//! Every actor beats from a timer in its own context. A thread that is stuck stops the beats of all its actors; an
+//! actor whose present operation takes longer than allowed withholds its own beat.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// The heartbeats of one generation.
+#[derive(Clone, Default)]
+pub struct Heartbeats {
+    slots: Arc<Mutex<Vec<Slot>>>,
+}
+
+struct Slot {
+    actor: String,
+    last_beat: Arc<Mutex<Instant>>,
+}
+
+/// One actor's end.
+#[derive(Clone)]
+pub struct Heartbeat {
+    last_beat: Arc<Mutex<Instant>>,
+}
+
+impl Heartbeats {
+    /// A slot for one more actor. It counts as alive from now on.
+    pub fn register(&self, actor: &str) -> Heartbeat {
+        let last_beat = Arc::new(Mutex::new(Instant::now()));
+        self.slots.lock().push(Slot { actor: actor.to_string(), last_beat: last_beat.clone() });
+        Heartbeat { last_beat }
+    }
+
+    /// The first actor that has been silent for longer than `timeout`, with its silence.
+    pub fn silent_for(&self, timeout: Duration) -> Option<(String, Duration)> {
+        self.slots.lock().iter().find_map(|slot| {
+            let silence = slot.last_beat.lock().elapsed();
+            (silence > timeout).then(|| (slot.actor.clone(), silence))
+        })
+    }
+}
+
+impl Heartbeat {
+    /// Shows that the actor is alive.
+    pub fn beat(&self) {
+        *self.last_beat.lock() = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_found_by_name() {
+        let heartbeats = Heartbeats::default();
+        let alive = heartbeats.register("alive");
+        let _hung = heartbeats.register("hung");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let silent = loop {
+            alive.beat();
+            if let Some(found) = heartbeats.silent_for(Duration::from_millis(20)) {
+                break Some(found.0);
+            }
+            if Instant::now() > deadline {
+                break None;
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(silent.as_deref(), Some("hung"));
+    }
+}

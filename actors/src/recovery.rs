@@ -1,0 +1,217 @@
+//! Reads the ledgers and the source's bounds, and plans how each partition of a shard goes on.
+
+use std::collections::{BTreeMap, HashSet};
+
+use arrow::array::{Array, Int64Array};
+use futures::TryStreamExt;
+use iceberg::expr::{Predicate, Reference};
+use iceberg::spec::Datum;
+use pulselake_lake::LakeError;
+use pulselake_ledger::{
+    Ledger, LedgerHeads, PartitionLedger, PartitionPlan, RecoveryStop, SourceBounds, SourceFacts, plan_identity, plan_partition,
+};
+use pulselake_model::tables::HotTable;
+use pulselake_model::{DecodedBatch, GoldPosition};
+use pulselake_source::{ErrorAction, SourceError};
+
+use crate::bronze_writer::BronzeHeads;
+use crate::pipeline::Pipeline;
+use crate::refill::refill_from_bronze;
+
+/// Why a shard can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The ledger and the source don't fit: stop.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryStop),
+    /// The tables.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A thread or task of the runtime ended.
+    #[error("cannot start the shard: {reason}")]
+    Runtime {
+        /// What the runtime said.
+        reason: String,
+    },
+}
+
+impl StartError {
+    /// Whether it may work later without anybody's hand.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Recovery(_) => false,
+            Self::Lake(error) => error.is_transient(),
+            Self::Source(error) => error.action() != ErrorAction::Stop,
+            Self::Runtime { .. } => true,
+        }
+    }
+}
+
+/// How one partition goes on, with everything its actors start from.
+pub struct RecoveredPartition {
+    /// Source partition.
+    pub partition: i32,
+    /// Offsets.
+    pub plan: PartitionPlan,
+    /// Ledger entries of the bronze tables.
+    pub heads: BronzeHeads,
+    /// Ledger entry of gold.
+    pub gold: PartitionLedger,
+    /// Position that the aggregator resumes from; `None` for a partition that gold has never seen.
+    pub resume: Option<GoldPosition>,
+    /// Offsets in quarantine, where they decide.
+    pub quarantined: HashSet<i64>,
+    /// Batches out of bronze that the aggregator gets before the reader's.
+    pub refill: Vec<DecodedBatch>,
+    /// End of the partition when the plan was made.
+    pub end: i64,
+}
+
+/// The three ledgers as they are in the tables now.
+pub struct Ledgers {
+    quarantine: Option<Ledger>,
+    bronze: Option<Ledger>,
+    gold: Option<Ledger>,
+}
+
+impl Ledgers {
+    /// Reads them.
+    pub async fn read(pipeline: &Pipeline) -> Result<Self, LakeError> {
+        Ok(Self {
+            quarantine: pipeline.lake.ledger(HotTable::InvalidEventsContent).await?,
+            bronze: pipeline.lake.ledger(HotTable::RawEvents).await?,
+            gold: pipeline.lake.ledger(HotTable::VideoStats1Min).await?,
+        })
+    }
+
+    fn all(&self) -> [(&'static str, Option<&Ledger>); 3] {
+        [
+            (HotTable::InvalidEventsContent.full_name(), self.quarantine.as_ref()),
+            (HotTable::RawEvents.full_name(), self.bronze.as_ref()),
+            (HotTable::VideoStats1Min.full_name(), self.gold.as_ref()),
+        ]
+    }
+
+    fn heads(&self, topic: &str, partition: i32) -> LedgerHeads<'_> {
+        LedgerHeads {
+            quarantine: self.quarantine.as_ref().and_then(|ledger| ledger.partition(topic, partition)),
+            bronze: self.bronze.as_ref().and_then(|ledger| ledger.partition(topic, partition)),
+            gold: self.gold.as_ref().and_then(|ledger| ledger.partition(topic, partition)),
+        }
+    }
+
+    /// The highest generation that any entry of these partitions names.
+    pub fn newest_generation(&self, topic: &str, partitions: &[i32]) -> u64 {
+        let generations = self.all().into_iter().flat_map(|(_, ledger)| {
+            partitions.iter().filter_map(move |&partition| Some(ledger?.partition(topic, partition)?.generation))
+        });
+        generations.max().unwrap_or(0)
+    }
+}
+
+/// Plans every partition of a shard.
+pub async fn recover(
+    pipeline: &Pipeline,
+    ledgers: &Ledgers,
+    partitions: &[i32],
+) -> Result<Vec<RecoveredPartition>, StartError> {
+    let identity = pipeline.source.identity();
+    plan_identity(&ledgers.all(), &identity.topic, &identity.cluster_id)?;
+    let fingerprint = pipeline.decode.fingerprint();
+    let fingerprint_changed = ledgers
+        .all()
+        .into_iter()
+        .filter_map(|(_, ledger)| ledger)
+        .any(|ledger| ledger.topics.contains_key(&identity.topic) && ledger.fingerprint != fingerprint);
+    let bounds = read_bounds(pipeline, partitions).await?;
+    let mut recovered = Vec::new();
+    for &partition in partitions {
+        let heads = ledgers.heads(&identity.topic, partition);
+        let facts = SourceFacts {
+            bounds: bounds[&partition],
+            fingerprint_changed,
+            continue_on_data_loss: pipeline.settings.continue_on_data_loss,
+        };
+        let plan = plan_partition(partition, heads, facts)?;
+        let quarantined = match plan.quarantined_decides_to {
+            Some(to) => quarantined_offsets(pipeline, partition, plan.bronze_next, to).await?,
+            None => HashSet::new(),
+        };
+        let refill = match plan.refill_to {
+            Some(to) => refill_from_bronze(pipeline, partition, plan.gold_from, to, bounds[&partition].low).await?,
+            None => Vec::new(),
+        };
+        recovered.push(RecoveredPartition {
+            partition,
+            heads: BronzeHeads {
+                bronze: heads.bronze.cloned().unwrap_or_default(),
+                quarantine: heads.quarantine.cloned().unwrap_or_default(),
+            },
+            gold: heads.gold.cloned().unwrap_or_default(),
+            resume: heads.gold.map(gold_position),
+            plan,
+            quarantined,
+            refill,
+            end: bounds[&partition].high,
+        });
+    }
+    Ok(recovered)
+}
+
+async fn read_bounds(pipeline: &Pipeline, partitions: &[i32]) -> Result<BTreeMap<i32, SourceBounds>, StartError> {
+    let (source, partitions) = (pipeline.source.clone(), partitions.to_vec());
+    let read = move || {
+        let mut all = BTreeMap::new();
+        for partition in partitions {
+            let bounds = source.bounds(partition)?;
+            all.insert(partition, SourceBounds { low: bounds.low, high: bounds.high });
+        }
+        Ok::<_, SourceError>(all)
+    };
+    let outcome = tokio::task::spawn_blocking(read).await;
+    Ok(outcome.map_err(|error| StartError::Runtime { reason: error.to_string() })??)
+}
+
+/// Gold's ledger entry as the aggregator's position.
+fn gold_position(entry: &PartitionLedger) -> GoldPosition {
+    GoldPosition {
+        next: entry.next,
+        closed_through_us: entry.closed_through,
+        replay_from: entry.replay_from,
+        replay_stream_time_us: entry.replay_stream_time,
+        watermark_us: entry.watermark,
+        records: entry.counts.records,
+        quarantined: entry.counts.quarantined,
+        duplicates: entry.counts.duplicates,
+        late: entry.counts.late,
+        dropped: entry.counts.dropped,
+        open: entry.counts.open,
+        gaps: entry.counts.gaps,
+    }
+}
+
+/// Rows of one source partition with offsets in `[from, to)`.
+pub(crate) fn offset_range(topic: &str, partition: i32, from: i64, to: i64) -> Predicate {
+    Reference::new("source_topic")
+        .equal_to(Datum::string(topic))
+        .and(Reference::new("source_partition").equal_to(Datum::int(partition)))
+        .and(Reference::new("source_offset").greater_than_or_equal_to(Datum::long(from)))
+        .and(Reference::new("source_offset").less_than(Datum::long(to)))
+}
+
+/// Offsets of `[from, to)` that are in quarantine.
+pub(crate) async fn quarantined_offsets(pipeline: &Pipeline, partition: i32, from: i64, to: i64) -> Result<HashSet<i64>, StartError> {
+    let filter = offset_range(&pipeline.source.identity().topic, partition, from, to);
+    let batches = pipeline.lake.scan(HotTable::InvalidEventsContent, &["source_offset"], Some(filter)).await?;
+    let batches: Vec<_> = batches.try_collect().await?;
+    let mut offsets = HashSet::new();
+    for batch in &batches {
+        if let Some(column) = batch.column(0).as_any().downcast_ref::<Int64Array>() {
+            offsets.extend((0..column.len()).map(|row| column.value(row)).filter(|offset| (from..to).contains(offset)));
+        }
+    }
+    Ok(offsets)
+}

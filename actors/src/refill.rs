@@ -1,0 +1,90 @@
+//! Refills the aggregator out of bronze where the source can't give the records any more (rule 12), or where
+//! another decoder has judged them.
+//!
+//! Bronze has no record timestamps, so stream time runs on event time alone here. That can close a window early,
+//! which makes its late events corrections; the sums stay the truth.
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use futures::TryStreamExt;
+use pulselake_lake::LakeError;
+use pulselake_model::tables::HotTable;
+use pulselake_model::{DecodedBatch, ErrorCode, EventColumns, EventType, schema};
+
+use crate::pipeline::Pipeline;
+use crate::route::rejected_rows;
+use crate::recovery::{StartError, offset_range, quarantined_offsets};
+
+/// Everything that bronze and quarantine have of `[from, to)`, as the decoder would have given it, plus the bare
+/// step from `to` to `low` where retention has removed what nobody read.
+pub(crate) async fn refill_from_bronze(
+    pipeline: &Pipeline,
+    partition: i32,
+    from: i64,
+    to: i64,
+    low: i64,
+) -> Result<Vec<DecodedBatch>, StartError> {
+    let filter = offset_range(&pipeline.source.identity().topic, partition, from, to);
+    let fields = schema::bronze_events();
+    let columns: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
+    let stream = pipeline.lake.scan(HotTable::RawEvents, &columns, Some(filter)).await?;
+    let found: Vec<RecordBatch> = stream.try_collect().await?;
+    let mut rejected: Vec<i64> = quarantined_offsets(pipeline, partition, from, to).await?.into_iter().collect();
+    rejected.sort_unstable();
+    let events = sorted_by_offset(&found)?;
+    let mut batches = vec![decoded(partition, from, to, events, &rejected)];
+    if to < low {
+        batches.push(decoded(partition, to, low, RecordBatch::new_empty(schema::bronze_events()), &[]));
+    }
+    Ok(batches)
+}
+
+fn sorted_by_offset(found: &[RecordBatch]) -> Result<RecordBatch, LakeError> {
+    let bad = |error: arrow::error::ArrowError| LakeError::BadBatch {
+        table: HotTable::RawEvents.full_name().to_string(),
+        reason: error.to_string(),
+    };
+    let Some(first) = found.first() else { return Ok(RecordBatch::new_empty(schema::bronze_events())) };
+    let all = concat_batches(&first.schema(), found).map_err(bad)?;
+    let offsets = all.column_by_name("source_offset").ok_or_else(|| LakeError::BadBatch {
+        table: HotTable::RawEvents.full_name().to_string(),
+        reason: "no column source_offset".to_string(),
+    })?;
+    let order = sort_to_indices(offsets, None, None).map_err(bad)?;
+    take_record_batch(&all, &order).map_err(bad)
+}
+
+/// Bronze rows in the form that the decoder gives.
+fn decoded(partition: i32, from: i64, to: i64, events: RecordBatch, rejected: &[i64]) -> DecodedBatch {
+    let mut columns = EventColumns::default();
+    if events.num_rows() > 0 {
+        let text = |name: &str| events.column_by_name(name).map(|column| column.as_string::<i32>().clone());
+        let offsets = events.column_by_name("source_offset").map(|column| column.as_primitive::<Int64Type>().clone());
+        let times = events.column_by_name("event_timestamp").map(|column| column.as_primitive::<TimestampMicrosecondType>().clone());
+        if let (Some(ids), Some(types), Some(payloads), Some(offsets), Some(times)) =
+            (text("event_id"), text("event_type"), text("payload_json"), offsets, times)
+        {
+            for row in 0..events.num_rows() {
+                columns.offset.push(offsets.value(row));
+                columns.event_timestamp_us.push(times.value(row));
+                columns.stream_time_us.push(times.value(row));
+                // Bronze holds the six kinds alone.
+                columns.event_type.push(EventType::parse(types.value(row)).unwrap_or(EventType::Impression));
+                columns.watch_time_ms.push(pulselake_decode::watch_time_ms(payloads.value(row)));
+                columns.event_id_hash.push(pulselake_decode::event_id_hash(ids.value(row)));
+            }
+        }
+    }
+    DecodedBatch {
+        partition,
+        first_offset: from,
+        next_offset: to,
+        record_count: (events.num_rows() + rejected.len()) as u64,
+        events,
+        columns,
+        invalid: rejected_rows(partition, rejected),
+        invalid_by_code: [0; ErrorCode::COUNT],
+        last: None,
+    }
+}

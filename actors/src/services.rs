@@ -1,0 +1,107 @@
+//! The actors that serve every shard: one committer per table and the gold writer, on a thread of their own.
+
+use actix::prelude::*;
+use pulselake_model::tables::HotTable;
+
+use crate::committer::{Committer, CommitterParts};
+use crate::gold_writer::{GoldWriter, GoldWriterParts};
+use crate::heartbeat::Heartbeats;
+use crate::kill_switch::{DeathGuard, KillSwitch};
+use crate::messages::{CloseGeneration, GenerationKey, StopActor};
+use crate::pipeline::Pipeline;
+
+/// Mailbox of a service: a request per shard and a few control messages.
+const SERVICE_MAILBOX: usize = 64;
+
+/// Addresses of the running services.
+#[derive(Clone)]
+pub struct ServiceAddresses {
+    /// Committer of the quarantine.
+    pub quarantine_committer: Addr<Committer>,
+    /// Committer of bronze.
+    pub bronze_committer: Addr<Committer>,
+    /// Committer of gold.
+    pub gold_committer: Addr<Committer>,
+    /// The gold writer.
+    pub gold_writer: Addr<GoldWriter>,
+}
+
+/// The running services.
+pub struct Services {
+    /// Where they are reached.
+    pub addresses: ServiceAddresses,
+    /// Tripped when one of them fails.
+    pub kill_switch: KillSwitch,
+    /// Their heartbeats.
+    pub heartbeats: Heartbeats,
+    arbiter: Arbiter,
+}
+
+impl Services {
+    /// Starts them.
+    pub fn start(pipeline: &Pipeline) -> Self {
+        let arbiter = Arbiter::new();
+        let kill_switch = KillSwitch::default();
+        let heartbeats = Heartbeats::default();
+        let committer = |table: HotTable| {
+            let name = format!("Committer of {}", table.full_name());
+            let parts = CommitterParts {
+                table,
+                lake: pipeline.lake.clone(),
+                cluster_id: pipeline.source.identity().cluster_id.clone(),
+                fingerprint: pipeline.decode.fingerprint(),
+                heartbeat_interval: pipeline.settings.heartbeat_interval,
+                heartbeat: heartbeats.register(&name),
+                guard: DeathGuard::new(kill_switch.clone(), name),
+            };
+            Committer::start_in_arbiter(&arbiter.handle(), move |ctx| {
+                ctx.set_mailbox_capacity(SERVICE_MAILBOX);
+                Committer::new(parts)
+            })
+        };
+        let quarantine_committer = committer(HotTable::InvalidEventsContent);
+        let bronze_committer = committer(HotTable::RawEvents);
+        let gold_committer = committer(HotTable::VideoStats1Min);
+        let gold_parts = GoldWriterParts {
+            topic: pipeline.source.identity().topic.clone(),
+            lake: pipeline.lake.clone(),
+            options: pipeline.writer_options.clone(),
+            collect_wait: pipeline.settings.gold_collect_wait,
+            correction_interval: pipeline.settings.gold_correction_interval,
+            max_pending_rows: pipeline.settings.gold_max_pending_rows,
+            committer: gold_committer.clone(),
+            heartbeat_interval: pipeline.settings.heartbeat_interval,
+            status: pipeline.status.clone(),
+            heartbeat: heartbeats.register("GoldWriter"),
+            guard: DeathGuard::new(kill_switch.clone(), "GoldWriter"),
+        };
+        let gold_writer = GoldWriter::start_in_arbiter(&arbiter.handle(), move |ctx| {
+            ctx.set_mailbox_capacity(SERVICE_MAILBOX);
+            GoldWriter::new(gold_parts)
+        });
+        let addresses = ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer };
+        Self { addresses, kill_switch, heartbeats, arbiter }
+    }
+
+    /// Ends a shard's run everywhere outside the shard, and returns when nothing of it can be committed any more.
+    pub async fn close_generation(&self, key: GenerationKey) {
+        let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } = &self.addresses;
+        // A service that has died has nothing in flight: its error says as much as its answer.
+        let _ = futures::join!(
+            gold_writer.send(CloseGeneration { key }),
+            quarantine_committer.send(CloseGeneration { key }),
+            bronze_committer.send(CloseGeneration { key }),
+            gold_committer.send(CloseGeneration { key }),
+        );
+    }
+
+    /// Ends them.
+    pub fn stop(&self) {
+        let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } = &self.addresses;
+        gold_writer.do_send(StopActor);
+        for committer in [quarantine_committer, bronze_committer, gold_committer] {
+            committer.do_send(StopActor);
+        }
+        self.arbiter.stop();
+    }
+}

@@ -1,0 +1,282 @@
+//! One run (generation) of one shard: a thread with the consumers and aggregators of some partitions and a bronze
+//! writer. It is started from the ledgers, and ends by a drain or by its kill switch; it is never repaired.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::prelude::*;
+use pulselake_decode::EventDecoder;
+use pulselake_window::PartitionWindows;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::aggregator::{AggregatorParts, VelocityAggregator};
+use crate::bronze_open::OpenFlush;
+use crate::bronze_writer::{BronzeWriter, BronzeWriterParts};
+use crate::consumer::{ConsumerParts, PartitionConsumer};
+use crate::gold_writer::RegisterPartitions;
+use crate::heartbeat::Heartbeats;
+use crate::kill_switch::{DeathGuard, KillSwitch};
+use crate::messages::*;
+use crate::pipeline::Pipeline;
+use crate::recovery::{Ledgers, RecoveredPartition, StartError, recover};
+use crate::route::Routing;
+use crate::services::ServiceAddresses;
+
+/// Where a shard reports to while it runs.
+#[derive(Clone)]
+pub struct ShardReports {
+    /// Partitions whose bounded reader is through.
+    pub finished: UnboundedSender<i32>,
+    /// Positions that bronze has committed.
+    pub committed: UnboundedSender<Vec<(i32, i64)>>,
+}
+
+/// A running shard.
+pub struct RunningShard {
+    /// Its name everywhere outside.
+    pub key: GenerationKey,
+    /// Tripped by the first failure.
+    pub kill_switch: KillSwitch,
+    /// Its actors' heartbeats.
+    pub heartbeats: Heartbeats,
+    arbiter: Arbiter,
+    consumers: Vec<Addr<PartitionConsumer>>,
+    aggregators: Vec<Addr<VelocityAggregator>>,
+    writer: Addr<BronzeWriter>,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Everything that was read is in the tables.
+    Committed,
+    /// It failed or took too long: the rest comes again from the ledgers.
+    GaveUp,
+}
+
+impl RunningShard {
+    /// Reads the ledgers and starts the shard's next generation on them. `stop_at` gives the offsets at which a
+    /// bounded run ends.
+    pub async fn start(
+        pipeline: &Pipeline,
+        services: &ServiceAddresses,
+        shard: usize,
+        partitions: &[i32],
+        stop_at: &BTreeMap<i32, i64>,
+        reports: &ShardReports,
+        at_least_generation: u64,
+    ) -> Result<Self, StartError> {
+        let ledgers = Ledgers::read(pipeline).await?;
+        let topic = pipeline.source.identity().topic.clone();
+        let generation = (ledgers.newest_generation(&topic, partitions) + 1).max(at_least_generation);
+        let key = GenerationKey { shard, generation };
+        let recovered = recover(pipeline, &ledgers, partitions).await?;
+        let open = OpenFlush::new(&pipeline.lake, pipeline.writer_options.clone()).await?;
+        let mut opened = Vec::new();
+        for partition in recovered {
+            let (source, number, from) = (pipeline.source.clone(), partition.partition, partition.plan.read_from);
+            let stop = stop_at.get(&number).copied();
+            let reader = tokio::task::spawn_blocking(move || source.open(number, from, stop)).await;
+            let reader = reader.map_err(|error| StartError::Runtime { reason: error.to_string() })??;
+            opened.push((partition, reader));
+        }
+        let builder = ShardBuilder {
+            pipeline,
+            services,
+            key,
+            reports,
+            arbiter: Arbiter::new(),
+            kill_switch: KillSwitch::default(),
+            heartbeats: Heartbeats::default(),
+        };
+        Ok(builder.build(opened, open))
+    }
+
+    /// Stops reading, commits what was read, and ends. With `close_windows` every window seen so far is closed first.
+    pub async fn drain(&self, services: &ServiceAddresses, close_windows: bool, timeout: Duration) -> Drained {
+        let drain = async {
+            let stops = self.consumers.iter().map(|consumer| consumer.send(StopReading));
+            let stopped = futures::future::join_all(stops).await;
+            if stopped.iter().any(|answer| !matches!(answer, Ok(Ok(())))) {
+                return Drained::GaveUp;
+            }
+            if close_windows {
+                for aggregator in &self.aggregators {
+                    if aggregator.send(CloseIdleWindows).await.is_err() {
+                        return Drained::GaveUp;
+                    }
+                }
+            }
+            let (bronze, gold) = futures::join!(self.writer.send(Flush), services.gold_writer.send(DrainGold));
+            match (bronze, gold) {
+                (Ok(Ok(())), Ok(Ok(()))) if !self.kill_switch.is_tripped() => Drained::Committed,
+                _ => Drained::GaveUp,
+            }
+        };
+        tokio::select! {
+            drained = drain => drained,
+            () = self.kill_switch.tripped() => Drained::GaveUp,
+            () = tokio::time::sleep(timeout) => Drained::GaveUp,
+        }
+    }
+
+    /// Ends every actor and the thread. A thread that hangs is left behind: its generation is closed everywhere.
+    pub fn stop(&self) {
+        for consumer in &self.consumers {
+            consumer.do_send(StopActor);
+        }
+        for aggregator in &self.aggregators {
+            aggregator.do_send(StopActor);
+        }
+        self.writer.do_send(StopActor);
+        self.arbiter.stop();
+    }
+}
+
+/// Puts the actors of one generation together.
+struct ShardBuilder<'a> {
+    pipeline: &'a Pipeline,
+    services: &'a ServiceAddresses,
+    key: GenerationKey,
+    reports: &'a ShardReports,
+    arbiter: Arbiter,
+    kill_switch: KillSwitch,
+    heartbeats: Heartbeats,
+}
+
+impl ShardBuilder<'_> {
+    fn build(self, opened: Vec<(RecoveredPartition, Box<dyn pulselake_source::PartitionReader>)>, open: OpenFlush) -> RunningShard {
+        let heads = opened.iter().map(|(recovered, _)| (recovered.partition, recovered.heads.clone())).collect();
+        let writer = self.start_writer(heads, open);
+        let mut consumers = Vec::new();
+        let mut aggregators = Vec::new();
+        let mut registered = Vec::new();
+        let mut readers = Vec::new();
+        for (recovered, reader) in opened {
+            let partition = recovered.partition;
+            self.pipeline.status.update_partition(partition, |status| {
+                status.started_at = recovered.plan.bronze_next;
+                status.position = recovered.plan.read_from;
+                status.end = recovered.end.max(status.end);
+                status.bronze_next = recovered.plan.bronze_next;
+                status.gold_next = recovered.gold.next;
+            });
+            let aggregator = self.start_aggregator(&recovered);
+            registered.push((partition, aggregator.clone(), recovered.gold.clone()));
+            aggregators.push(aggregator.clone());
+            readers.push((recovered, reader, aggregator));
+        }
+        // Registered before anything is read: no aggregator speaks to a writer that does not know it.
+        self.services.gold_writer.do_send(RegisterPartitions {
+            key: self.key,
+            kill_switch: self.kill_switch.clone(),
+            partitions: registered,
+        });
+        for (recovered, reader, aggregator) in readers {
+            consumers.push(self.start_consumer(recovered, reader, aggregator, writer.clone()));
+        }
+        RunningShard {
+            key: self.key,
+            kill_switch: self.kill_switch,
+            heartbeats: self.heartbeats,
+            arbiter: self.arbiter,
+            consumers,
+            aggregators,
+            writer,
+        }
+    }
+
+    fn start_writer(
+        &self,
+        heads: BTreeMap<i32, crate::bronze_writer::BronzeHeads>,
+        open: OpenFlush,
+    ) -> Addr<BronzeWriter> {
+        let name = format!("IcebergWriter of {}", self.key);
+        let settings = &self.pipeline.settings;
+        let parts = BronzeWriterParts {
+            key: self.key,
+            topic: self.pipeline.source.identity().topic.clone(),
+            lake: self.pipeline.lake.clone(),
+            options: self.pipeline.writer_options.clone(),
+            commit_interval: settings.bronze_commit_interval,
+            flush_bytes: settings.bronze_flush_bytes,
+            max_open_hours: settings.bronze_max_open_hours,
+            heads,
+            quarantine_committer: self.services.quarantine_committer.clone(),
+            bronze_committer: self.services.bronze_committer.clone(),
+            committed: self.reports.committed.clone(),
+            heartbeat_interval: settings.heartbeat_interval,
+            status: self.pipeline.status.clone(),
+            heartbeat: self.heartbeats.register(&name),
+            guard: DeathGuard::new(self.kill_switch.clone(), name),
+        };
+        let capacity = settings.mailbox_batches;
+        BronzeWriter::start_in_arbiter(&self.arbiter.handle(), move |ctx| {
+            ctx.set_mailbox_capacity(capacity);
+            BronzeWriter::new(parts, open)
+        })
+    }
+
+    fn start_aggregator(
+        &self,
+        recovered: &RecoveredPartition,
+    ) -> Addr<VelocityAggregator> {
+        let name = format!("VelocityAggregator of partition {}", recovered.partition);
+        let settings = &self.pipeline.settings;
+        let parts = AggregatorParts {
+            partition: recovered.partition,
+            key: self.key,
+            windows: PartitionWindows::new(self.pipeline.windows.clone(), recovered.resume, recovered.plan.gold_from),
+            gold_writer: self.services.gold_writer.clone(),
+            board: self.pipeline.board.clone(),
+            max_pending_rows: settings.gold_max_pending_rows,
+            last: recovered.gold.last,
+            heartbeat_interval: settings.heartbeat_interval,
+            status: self.pipeline.status.clone(),
+            heartbeat: self.heartbeats.register(&name),
+            guard: DeathGuard::new(self.kill_switch.clone(), name),
+        };
+        let capacity = settings.mailbox_batches;
+        VelocityAggregator::start_in_arbiter(&self.arbiter.handle(), move |ctx| {
+            ctx.set_mailbox_capacity(capacity);
+            VelocityAggregator::new(parts)
+        })
+    }
+
+    fn start_consumer(
+        &self,
+        recovered: RecoveredPartition,
+        reader: Box<dyn pulselake_source::PartitionReader>,
+        aggregator: Addr<VelocityAggregator>,
+        writer: Addr<BronzeWriter>,
+    ) -> Addr<PartitionConsumer> {
+        let name = format!("PartitionConsumer of partition {}", recovered.partition);
+        let settings = &self.pipeline.settings;
+        let parts = ConsumerParts {
+            topic: self.pipeline.source.identity().topic.clone(),
+            partition: recovered.partition,
+            reader,
+            decoder: EventDecoder::new(self.pipeline.decode.clone()),
+            routing: Routing::new(&recovered.plan),
+            verify: recovered.plan.verify,
+            quarantined: recovered.quarantined,
+            refill: recovered.refill,
+            bronze_lost: recovered.plan.bronze_lost,
+            aggregator,
+            writer,
+            batch_records: settings.batch_records,
+            batch_bytes: settings.batch_bytes,
+            idle_timeout: settings.idle_timeout,
+            heartbeat_interval: settings.heartbeat_interval,
+            finished: self.reports.finished.clone(),
+            status: self.pipeline.status.clone(),
+            heartbeat: self.heartbeats.register(&name),
+            guard: DeathGuard::new(self.kill_switch.clone(), name),
+        };
+        let capacity = settings.mailbox_batches;
+        PartitionConsumer::start_in_arbiter(&self.arbiter.handle(), move |ctx| {
+            ctx.set_mailbox_capacity(capacity);
+            PartitionConsumer::new(parts)
+        })
+    }
+}

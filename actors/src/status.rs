@@ -1,0 +1,184 @@
+//! What the engine knows of itself right now, for health checks, the terminal summary and progress bars.
+//!
+//! Written per batch and per commit, never per event. Entries of a partition are replaced as a whole when it moves
+//! to another generation.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use dashmap::DashMap;
+use parking_lot::RwLock;
+use pulselake_model::tables::HotTable;
+
+/// One partition as its consumer and aggregator see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Where this run began to read.
+    pub started_at: i64,
+    /// Position of the reader.
+    pub position: i64,
+    /// End of the partition when last looked at.
+    pub end: i64,
+    /// Watermark (µs).
+    pub watermark_us: Option<i64>,
+    /// Windows that are open.
+    pub open_windows: usize,
+    /// Offset up to which bronze is committed.
+    pub bronze_next: i64,
+    /// Offset up to which gold is committed.
+    pub gold_next: i64,
+}
+
+/// One table's last commit.
+#[derive(Clone, Copy, Debug)]
+pub struct TableStatus {
+    /// When it was (ms since the epoch).
+    pub committed_at_ms: i64,
+    /// Its snapshot.
+    pub snapshot_id: i64,
+    /// Commits since the process started.
+    pub commits: u64,
+    /// Files since the process started.
+    pub files: u64,
+    /// Rows since the process started.
+    pub rows: u64,
+    /// Largest event time made visible (µs), for freshness.
+    pub visible_through_us: Option<i64>,
+}
+
+/// What the service is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Opening tables, waiting for an assignment.
+    Starting,
+    /// Every shard runs.
+    Running,
+    /// A shard waits to be started again, and why.
+    Restarting(String),
+    /// Draining before the end.
+    Draining,
+    /// Over.
+    Stopped,
+}
+
+/// Shared by everything that runs or watches the engine.
+#[derive(Clone)]
+pub struct EngineStatus {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    started: Instant,
+    phase: RwLock<Phase>,
+    partitions: DashMap<i32, PartitionStatus>,
+    tables: DashMap<HotTable, TableStatus>,
+    records: std::sync::atomic::AtomicU64,
+    quarantined: std::sync::atomic::AtomicU64,
+    restarts: std::sync::atomic::AtomicU64,
+}
+
+impl Default for EngineStatus {
+    fn default() -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                started: Instant::now(),
+                phase: RwLock::new(Phase::Starting),
+                partitions: DashMap::new(),
+                tables: DashMap::new(),
+                records: Default::default(),
+                quarantined: Default::default(),
+                restarts: Default::default(),
+            }),
+        }
+    }
+}
+
+impl EngineStatus {
+    /// Replaces or adjusts one partition's entry.
+    pub fn update_partition(&self, partition: i32, change: impl FnOnce(&mut PartitionStatus)) {
+        change(&mut self.inner.partitions.entry(partition).or_default());
+    }
+
+    /// The partition is not ours any more.
+    pub fn remove_partition(&self, partition: i32) {
+        self.inner.partitions.remove(&partition);
+    }
+
+    /// Counts records that were read for the first time in this run.
+    pub fn count_records(&self, records: u64, quarantined: u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.inner.records.fetch_add(records, Relaxed);
+        self.inner.quarantined.fetch_add(quarantined, Relaxed);
+    }
+
+    /// Records read and, of these, rejected, since the process started.
+    pub fn records(&self) -> (u64, u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        (self.inner.records.load(Relaxed), self.inner.quarantined.load(Relaxed))
+    }
+
+    /// Counts one restart of a shard.
+    pub fn count_restart(&self) {
+        self.inner.restarts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Restarts since the process started.
+    pub fn restarts(&self) -> u64 {
+        self.inner.restarts.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Notes a commit of a table.
+    pub fn committed(&self, table: HotTable, snapshot_id: i64, files: u64, rows: u64, visible_through_us: Option<i64>) {
+        let mut entry = self.inner.tables.entry(table).or_insert(TableStatus {
+            committed_at_ms: 0,
+            snapshot_id,
+            commits: 0,
+            files: 0,
+            rows: 0,
+            visible_through_us: None,
+        });
+        entry.committed_at_ms = now_us() / 1_000;
+        entry.snapshot_id = snapshot_id;
+        entry.commits += 1;
+        entry.files += files;
+        entry.rows += rows;
+        entry.visible_through_us = entry.visible_through_us.max(visible_through_us);
+    }
+
+    /// Every partition of ours, by number.
+    pub fn partitions(&self) -> Vec<(i32, PartitionStatus)> {
+        let mut all: Vec<_> = self.inner.partitions.iter().map(|entry| (*entry.key(), *entry.value())).collect();
+        all.sort_unstable_by_key(|(partition, _)| *partition);
+        all
+    }
+
+    /// A table's last commit in this process.
+    pub fn table(&self, table: HotTable) -> Option<TableStatus> {
+        self.inner.tables.get(&table).map(|entry| *entry.value())
+    }
+
+    /// Records between the positions and the ends, over all partitions. Exact where offsets are dense.
+    pub fn lag(&self) -> i64 {
+        self.inner.partitions.iter().map(|entry| (entry.end - entry.position).max(0)).sum()
+    }
+
+    /// What the service is doing.
+    pub fn phase(&self) -> Phase {
+        self.inner.phase.read().clone()
+    }
+
+    /// Sets what the service is doing.
+    pub fn set_phase(&self, phase: Phase) {
+        *self.inner.phase.write() = phase;
+    }
+
+    /// How long the process has run.
+    pub fn uptime(&self) -> std::time::Duration {
+        self.inner.started.elapsed()
+    }
+}
+
+/// The wall clock in microseconds since the epoch.
+pub fn now_us() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_micros() as i64)
+}

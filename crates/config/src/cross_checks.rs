@@ -1,0 +1,121 @@
+//! Settings that are right one by one and wrong together.
+
+use std::net::SocketAddr;
+
+use crate::settings::{Settings, SourceKind};
+
+/// Settings that don't go together.
+pub(crate) struct Conflict {
+    /// The settings concerned; the first one is named.
+    pub(crate) keys: &'static [&'static str],
+    /// What is wrong and what is allowed.
+    pub(crate) message: String,
+}
+
+/// Everything that does not go together.
+pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
+    let checks: [fn(&Settings) -> Option<Conflict>; 7] = [
+        kafka_needs_brokers,
+        files_need_paths,
+        longest_line_holds_a_record,
+        backoff_grows,
+        heartbeat_has_time_to_answer,
+        generator_shares_fit,
+        open_address_needs_token,
+    ];
+    checks.iter().filter_map(|check| check(settings)).collect()
+}
+
+fn kafka_needs_brokers(settings: &Settings) -> Option<Conflict> {
+    let missing = settings.source.kind == SourceKind::Kafka && settings.kafka.brokers.trim().is_empty();
+    missing.then(|| Conflict {
+        keys: &["kafka.brokers", "source.kind"],
+        message: "empty, and source.kind = \"kafka\" needs at least one host:port".to_owned(),
+    })
+}
+
+fn files_need_paths(settings: &Settings) -> Option<Conflict> {
+    let missing = settings.source.kind == SourceKind::Files && settings.files.paths.is_empty();
+    missing.then(|| Conflict {
+        keys: &["files.paths", "source.kind"],
+        message: "empty, and source.kind = \"files\" needs at least one path".to_owned(),
+    })
+}
+
+fn longest_line_holds_a_record(settings: &Settings) -> Option<Conflict> {
+    let (line, record) = (settings.files.max_line_bytes, settings.decode.max_record_bytes);
+    (line < record).then(|| Conflict {
+        keys: &["files.max_line_bytes", "decode.max_record_bytes"],
+        message: format!(
+            "found {line}, which cuts records that decode.max_record_bytes = {record} allows; at least that"
+        ),
+    })
+}
+
+fn backoff_grows(settings: &Settings) -> Option<Conflict> {
+    let (initial, max) = (settings.supervision.backoff_initial_ms, settings.supervision.backoff_max_ms);
+    (max < initial).then(|| Conflict {
+        keys: &["supervision.backoff_max_ms", "supervision.backoff_initial_ms"],
+        message: format!("found {max}, allowed is at least supervision.backoff_initial_ms = {initial}"),
+    })
+}
+
+fn heartbeat_has_time_to_answer(settings: &Settings) -> Option<Conflict> {
+    let (interval, timeout) =
+        (settings.supervision.heartbeat_interval_ms, settings.supervision.heartbeat_timeout_ms);
+    (timeout < 2 * interval).then(|| Conflict {
+        keys: &["supervision.heartbeat_timeout_ms", "supervision.heartbeat_interval_ms"],
+        message: format!(
+            "found {timeout}, allowed is at least twice supervision.heartbeat_interval_ms = {interval}"
+        ),
+    })
+}
+
+fn generator_shares_fit(settings: &Settings) -> Option<Conflict> {
+    let generator = &settings.generator;
+    let sum = generator.invalid_ratio + generator.duplicate_ratio + generator.late_ratio;
+    (sum > 1.0).then(|| Conflict {
+        keys: &["generator.invalid_ratio", "generator.duplicate_ratio", "generator.late_ratio"],
+        message: format!(
+            "with generator.duplicate_ratio and generator.late_ratio it makes {sum}, allowed is at most 1"
+        ),
+    })
+}
+
+fn open_address_needs_token(settings: &Settings) -> Option<Conflict> {
+    let address: SocketAddr = settings.http.bind.parse().ok()?;
+    let open = !address.ip().is_loopback() && settings.http.token.is_empty();
+    open.then(|| Conflict {
+        keys: &["http.bind", "http.token", "http.token_file"],
+        message: format!("{address} can be reached from other machines: set http.token_file (or http.token), or bind to 127.0.0.1"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conflict_of(change: impl FnOnce(&mut Settings)) -> Vec<&'static str> {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        conflicts(&settings).iter().map(|conflict| conflict.keys[0]).collect()
+    }
+
+    #[test]
+    fn each_conflict_is_found_alone() {
+        assert!(conflict_of(|_| ()).is_empty());
+        assert_eq!(conflict_of(|settings| settings.source.kind = SourceKind::Kafka), ["kafka.brokers"]);
+        assert_eq!(conflict_of(|settings| settings.source.kind = SourceKind::Files), ["files.paths"]);
+        assert_eq!(conflict_of(|settings| settings.files.max_line_bytes = 2_048), ["files.max_line_bytes"]);
+        assert_eq!(
+            conflict_of(|settings| settings.supervision.backoff_max_ms = 1),
+            ["supervision.backoff_max_ms"]
+        );
+        assert_eq!(
+            conflict_of(|settings| settings.supervision.heartbeat_timeout_ms = 9_999),
+            ["supervision.heartbeat_timeout_ms"]
+        );
+        assert_eq!(conflict_of(|settings| settings.generator.late_ratio = 1.0), ["generator.invalid_ratio"]);
+        assert_eq!(conflict_of(|settings| settings.http.bind = "0.0.0.0:9464".to_owned()), ["http.bind"]);
+    }
+}

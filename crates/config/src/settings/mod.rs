@@ -1,0 +1,58 @@
+//! The settings as the parts of the program see them: plain values, units in the names, defaults in `Default`.
+//!
+//! `config/pulselake.toml` explains each of them; `rules.rs` says what is allowed; tests hold the three together.
+
+mod engine;
+mod service;
+mod sinks;
+mod source;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use engine::{DecodeSettings, EngineSettings, SupervisionSettings, WindowSettings};
+pub use service::{HttpSettings, LogFormat, LogLevel, LogSettings};
+pub use sinks::{BronzeSettings, GoldSettings, LakeSettings};
+pub use source::{
+    FilesSettings, GeneratorSettings, GroupMode, KafkaSettings, OnDataLoss, SourceKind, SourceSettings,
+};
+
+/// Everything that can be set.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where events come from.
+    pub source: SourceSettings,
+    /// The Kafka source.
+    pub kafka: KafkaSettings,
+    /// The built-in generator.
+    pub generator: GeneratorSettings,
+    /// The file source.
+    pub files: FilesSettings,
+    /// Shards, batches, mailboxes.
+    pub engine: EngineSettings,
+    /// What happens when a part fails or hangs.
+    pub supervision: SupervisionSettings,
+    /// Which records are valid.
+    pub decode: DecodeSettings,
+    /// Event time.
+    pub windows: WindowSettings,
+    /// The bronze tables' commits and files.
+    pub bronze: BronzeSettings,
+    /// The gold table's commits.
+    pub gold: GoldSettings,
+    /// Catalog and warehouse.
+    pub lake: LakeSettings,
+    /// Health, metrics and API.
+    pub http: HttpSettings,
+    /// Logging.
+    pub log: LogSettings,
+}
+
+impl fmt::Debug for Settings {
+    /// The masked TOML: safe to log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.to_masked_toml())
+    }
+}

@@ -1,0 +1,276 @@
+//! What can go wrong in the lake, and what the caller should do about it.
+
+use std::path::PathBuf;
+
+use pulselake_ledger::{FenceReason, LedgerError};
+
+/// An error of the lake other than a refused commit.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// A catalog of a kind that this build can't speak to.
+    #[error("catalog {uri}: not in this build yet; use sqlite:///absolute/path/catalog.db")]
+    UnsupportedCatalog {
+        /// The setting, without secrets.
+        uri: String,
+    },
+    /// A warehouse that this build can't write to.
+    #[error("warehouse {warehouse}: not in this build yet; use file:///absolute/path/warehouse")]
+    UnsupportedWarehouse {
+        /// The setting.
+        warehouse: String,
+    },
+    /// Nothing there although it must exist.
+    #[error("there is no catalog at {}; create the tables with `pulselake init`, or name the right data directory", path.display())]
+    NoCatalog {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// SQLite says that the catalog file is not a database, or a broken one.
+    #[error(
+        "catalog {} is damaged ({reason}); move it away and restore it from a backup: the tables under the warehouse are untouched, each table's newest metadata/*.metadata.json is its state",
+        path.display()
+    )]
+    CatalogDamaged {
+        /// The catalog file.
+        path: PathBuf,
+        /// SQLite's words.
+        reason: String,
+    },
+    /// Any other error of the catalog's database.
+    #[error("catalog {}: cannot {action}: {source}", path.display())]
+    Catalog {
+        /// What was tried.
+        action: &'static str,
+        /// The catalog file.
+        path: PathBuf,
+        /// The database's error.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A directory or file that could not be made.
+    #[error("cannot {action} {}: {source}{}", path.display(), crate::storage::advice(source))]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The catalog has no such table.
+    #[error("table {table} does not exist in the catalog; create it with `pulselake init`")]
+    TableMissing {
+        /// `namespace.name`.
+        table: String,
+    },
+    /// The table was made by another version, or by something else.
+    #[error(
+        "table {table} has pulselake.format {found}, this build writes format {expected}: run the pulselake that made this warehouse, or name another catalog and warehouse"
+    )]
+    OtherFormat {
+        /// `namespace.name`.
+        table: String,
+        /// What the table says; "none" where it has no such property.
+        found: String,
+        /// What this build writes.
+        expected: &'static str,
+    },
+    /// The table says the right format, but its schema, partitioning or Iceberg version is another.
+    #[error(
+        "table {table} has another {what} than this build writes ({detail}); restore it, or name another catalog and warehouse"
+    )]
+    OtherShape {
+        /// `namespace.name`.
+        table: String,
+        /// Schema, partition spec or format version.
+        what: &'static str,
+        /// Expected and found.
+        detail: String,
+    },
+    /// The table was rolled back (or forward) behind the engine's back.
+    #[error(
+        "table {table} was rolled back: its ledger property belongs to another snapshot than the current one; if that is meant, run `pulselake ledger rewind` and the records come again"
+    )]
+    RolledBack {
+        /// `namespace.name`.
+        table: String,
+    },
+    /// The ledger property was removed.
+    #[error(
+        "table {table} lost its property pulselake.ledger while its snapshots still carry a ledger; restore it with `pulselake ledger rewind`"
+    )]
+    PropertyMissing {
+        /// `namespace.name`.
+        table: String,
+    },
+    /// The ledger can't be read.
+    #[error("table {table}: {source}")]
+    Ledger {
+        /// `namespace.name`.
+        table: String,
+        /// Why.
+        #[source]
+        source: LedgerError,
+    },
+    /// Reading or writing the table's files.
+    #[error("cannot {action} {table}: {}", source.message())]
+    Iceberg {
+        /// What was tried.
+        action: &'static str,
+        /// `namespace.name`.
+        table: String,
+        /// The crate's error.
+        #[source]
+        source: iceberg::Error,
+    },
+    /// Encoding Parquet.
+    #[error("cannot encode {path}: {source}")]
+    Parquet {
+        /// The file.
+        path: String,
+        /// The encoder's error.
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+    /// A batch that does not fit the table: a defect of the caller.
+    #[error("batch does not fit table {table}: {reason}")]
+    BadBatch {
+        /// `namespace.name`.
+        table: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A writer was used after one of its calls was cancelled or failed.
+    #[error("writer of {table} is not usable any more: an earlier call failed or was cancelled; abort it")]
+    WriterBroken {
+        /// `namespace.name`.
+        table: String,
+    },
+    /// Others kept winning, or the database stayed locked, for the whole time allowed.
+    #[error(
+        "gave up committing to {table} after {attempts} attempts in {waited_ms} ms ({conflicts} conflicts): {reason}"
+    )]
+    Contended {
+        /// `namespace.name`.
+        table: String,
+        /// Attempts made.
+        attempts: u32,
+        /// Attempts that lost against another commit.
+        conflicts: u32,
+        /// Time spent, milliseconds.
+        waited_ms: u64,
+        /// What stood in the way last.
+        reason: String,
+    },
+    /// A failpoint of a test.
+    #[error("injected failure at {point}")]
+    Injected {
+        /// Its name.
+        point: &'static str,
+    },
+}
+
+impl LakeError {
+    /// Whether waiting may help: a full disk, a busy catalog. False for what a person has to put right.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Contended { .. } | Self::Injected { .. } => true,
+            Self::Catalog { source, .. } => !matches!(source, sqlx::Error::Configuration(_)),
+            Self::Io { source, .. } => crate::storage::may_pass(source.kind()),
+            Self::Iceberg { source, .. } => source.retryable(),
+            _ => false,
+        }
+    }
+
+    /// Whether the catalog's database was locked by somebody else.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Catalog { source, .. } if crate::catalog::is_busy(source))
+    }
+
+    pub(crate) fn iceberg(action: &'static str, table: &str) -> impl FnOnce(iceberg::Error) -> Self {
+        let table = table.to_string();
+        move |source| Self::Iceberg { action, table, source }
+    }
+}
+
+/// What the caller of a refused commit has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitAction {
+    /// Another owner is at work: throw the work away and start again from the ledger. Spends no restart budget.
+    Fence,
+    /// A person has to look at it: stop and show the message.
+    Stop,
+    /// The commit is not in the table: the same request may be tried again, or its files deleted.
+    Retry,
+    /// Nobody knows: try the same request (same `commit_id`) again, or restart the generation from the ledger. Keep the files.
+    RestartGeneration,
+}
+
+/// A commit that was not confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Somebody else committed one of the partitions.
+    #[error("table {table}: {reason}; starting again from the ledger")]
+    Fenced {
+        /// `namespace.name`.
+        table: String,
+        /// Who is in the way.
+        reason: FenceReason,
+        /// Whether no attempt of this request can be in the table. False after an unknown outcome.
+        files_may_be_deleted: bool,
+    },
+    /// The table is not what the ledger says: rolled back, ledger removed or unreadable. Not committed.
+    #[error("{source}")]
+    Stopped {
+        /// Why; says what to do.
+        #[source]
+        source: LakeError,
+        /// Whether no attempt of this request can be in the table. False after an unknown outcome.
+        files_may_be_deleted: bool,
+    },
+    /// The commit is certainly not in the table. Its data files may be deleted, or the same request tried again.
+    #[error("commit to {table} failed: {source}")]
+    Failed {
+        /// `namespace.name`.
+        table: String,
+        /// Why.
+        #[source]
+        source: LakeError,
+    },
+    /// Nobody knows whether the commit is in the table. Its files must stay.
+    #[error(
+        "outcome of the commit to {table} is unknown ({source}); the table's ledger will tell, no file was deleted"
+    )]
+    OutcomeUnknown {
+        /// `namespace.name`.
+        table: String,
+        /// What hid the outcome.
+        #[source]
+        source: LakeError,
+    },
+}
+
+impl CommitError {
+    /// Whether the request's data files are certainly not referred to by any snapshot.
+    pub fn files_may_be_deleted(&self) -> bool {
+        match self {
+            Self::Fenced { files_may_be_deleted, .. } | Self::Stopped { files_may_be_deleted, .. } => {
+                *files_may_be_deleted
+            }
+            Self::Failed { .. } => true,
+            Self::OutcomeUnknown { .. } => false,
+        }
+    }
+
+    /// What to do.
+    pub fn action(&self) -> CommitAction {
+        match self {
+            Self::Fenced { .. } => CommitAction::Fence,
+            Self::Stopped { .. } => CommitAction::Stop,
+            Self::Failed { source, .. } if source.is_transient() => CommitAction::Retry,
+            Self::Failed { .. } => CommitAction::Stop,
+            Self::OutcomeUnknown { .. } => CommitAction::RestartGeneration,
+        }
+    }
+}

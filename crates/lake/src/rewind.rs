@@ -1,0 +1,73 @@
+//! Makes the ledger of the current snapshot the table's truth again, after somebody rolled the table back: rule 2.
+
+use std::time::Instant;
+
+use pulselake_ledger::{Ledger, LedgerError, PROPERTY};
+use pulselake_model::tables::HotTable;
+
+use crate::append::back_off;
+use crate::lake::nearest_ledger;
+use crate::landing::Landed;
+use crate::snapshot::Content;
+use crate::{CommitError, Lake, LakeError};
+
+/// What a rewind did.
+#[derive(Clone, Debug)]
+pub struct RewindReport {
+    /// The ledger that the property had; `None` where it was missing or unreadable.
+    pub from: Option<Ledger>,
+    /// The ledger that the table has now; `None` where no snapshot carries one.
+    pub to: Option<Ledger>,
+    /// The snapshot (without files) that carries the change; `None` where there was nothing to do.
+    pub snapshot_id: Option<i64>,
+}
+
+impl Lake {
+    /// Makes the nearest ledger of the current snapshot's ancestry the table property, as a snapshot without files.
+    /// Does nothing where they agree, or where no snapshot has a ledger.
+    pub async fn rewind(&self, table: HotTable) -> Result<RewindReport, CommitError> {
+        let name = table.full_name().to_string();
+        let failed = |source| CommitError::Failed { table: name.clone(), source };
+        let deadline = Instant::now() + self.limits().patience;
+        let mut conflicts = 0;
+        loop {
+            let base = self.load(table).await.map_err(failed)?;
+            let property = base.metadata().properties().get(PROPERTY).map(String::as_str);
+            let parsed = property.map(Ledger::parse);
+            if let Some(Err(source @ LedgerError::NewerVersion { .. })) = parsed {
+                return Err(failed(LakeError::Ledger { table: name.clone(), source }));
+            }
+            let from = parsed.and_then(Result::ok);
+            let Some(text) = nearest_ledger(base.metadata()) else {
+                return Ok(RewindReport { to: from.clone(), from, snapshot_id: None });
+            };
+            let to = Ledger::parse(text)
+                .map_err(|source| failed(LakeError::Ledger { table: name.clone(), source }))?;
+            if from.as_ref() == Some(&to) {
+                return Ok(RewindReport { from, to: Some(to), snapshot_id: None });
+            }
+            let commit_id = uuid::Uuid::now_v7().to_string();
+            let content = Content { files: &[], ledger: to.to_json(), commit_id: &commit_id };
+            match self.attempt(table, &base, content, deadline).await {
+                (snapshot_id, Landed::Yes) => {
+                    return Ok(RewindReport { from, to: Some(to), snapshot_id: Some(snapshot_id) });
+                }
+                (_, Landed::No(source)) => return Err(failed(source)),
+                (_, Landed::Unknown(source)) => {
+                    return Err(CommitError::OutcomeUnknown { table: name.clone(), source });
+                }
+                (_, Landed::Conflict) => conflicts += 1,
+            }
+            if Instant::now() >= deadline {
+                return Err(failed(LakeError::Contended {
+                    table: name.clone(),
+                    attempts: conflicts,
+                    conflicts,
+                    waited_ms: self.limits().patience.as_millis() as u64,
+                    reason: "another commit was faster".to_string(),
+                }));
+            }
+            back_off(conflicts).await;
+        }
+    }
+}

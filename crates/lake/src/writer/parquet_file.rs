@@ -1,0 +1,173 @@
+//! One Parquet file being encoded, and the [`DataFile`] that describes it to Iceberg.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use bytes::Bytes;
+use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Struct};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use crate::writer::WriterOptions;
+use crate::writer::bounds::column_bounds;
+use crate::{LakeError, tables};
+
+/// Parquet settings of a table with these columns.
+pub(crate) fn writer_properties(schema: &SchemaRef, options: WriterOptions) -> WriterProperties {
+    let level = ZstdLevel::try_new(options.zstd_level).unwrap_or_default();
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(options.row_group_rows.max(1)))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_created_by(concat!("pulselake ", env!("CARGO_PKG_VERSION")).to_string());
+    for field in schema.fields() {
+        let column = || ColumnPath::from(field.name().as_str());
+        if tables::without_bounds(field.name()) {
+            properties = properties.set_column_statistics_enabled(column(), EnabledStatistics::None);
+        }
+        match field.data_type() {
+            // Nearly sorted numbers: differences take a fraction of what a dictionary does, and cost less.
+            DataType::Timestamp(..) => {
+                properties = properties
+                    .set_column_dictionary_enabled(column(), false)
+                    .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED)
+                    .set_column_statistics_enabled(column(), EnabledStatistics::Page);
+            }
+            DataType::Int64 if field.name() == "source_offset" => {
+                properties = properties
+                    .set_column_dictionary_enabled(column(), false)
+                    .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED)
+                    .set_column_statistics_enabled(column(), EnabledStatistics::Page);
+            }
+            // Values that hardly repeat: a dictionary is built, given up, and paid for.
+            DataType::Utf8 | DataType::Binary if is_high_entropy(field.name()) => {
+                properties = properties.set_column_dictionary_enabled(column(), false);
+            }
+            _ => {}
+        }
+    }
+    properties.build()
+}
+
+fn is_high_entropy(column: &str) -> bool {
+    matches!(column, "event_id" | "payload_json" | "header_extra_json" | "invalid_event_id" | "raw_value")
+}
+
+/// A file being encoded in memory. Its bytes are taken out from time to time.
+pub(crate) struct ParquetFile {
+    /// Where it will be.
+    pub location: String,
+    partition: Struct,
+    schema: SchemaRef,
+    encoder: ArrowWriter<Vec<u8>>,
+    null_counts: Vec<u64>,
+    rows: u64,
+}
+
+impl ParquetFile {
+    pub(crate) fn new(
+        location: String,
+        partition: Struct,
+        schema: SchemaRef,
+        properties: WriterProperties,
+    ) -> Result<Self, LakeError> {
+        let options = ArrowWriterOptions::new().with_properties(properties);
+        let encoder = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)
+            .map_err(|source| LakeError::Parquet { path: location.clone(), source })?;
+        let null_counts = vec![0; schema.fields().len()];
+        Ok(Self { location, partition, schema, encoder, null_counts, rows: 0 })
+    }
+
+    pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+        for (count, column) in self.null_counts.iter_mut().zip(batch.columns()) {
+            *count += column.null_count() as u64;
+        }
+        self.rows += batch.num_rows() as u64;
+        self.encoder
+            .write(batch)
+            .map_err(|source| LakeError::Parquet { path: self.location.clone(), source })
+    }
+
+    /// Ends the current row group.
+    pub(crate) fn end_row_group(&mut self) -> Result<(), LakeError> {
+        self.encoder.flush().map_err(|source| LakeError::Parquet { path: self.location.clone(), source })
+    }
+
+    /// What it holds in memory, bytes: the row group in progress, and what was not taken out yet.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.encoder.memory_size() + self.encoder.inner().len()
+    }
+
+    /// How large it would be if it ended now, bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.encoder.bytes_written() + self.encoder.in_progress_size()
+    }
+
+    /// The encoded bytes that are ready, if there are at least `at_least`.
+    pub(crate) fn take_bytes(&mut self, at_least: usize) -> Result<Option<Bytes>, LakeError> {
+        self.encoder.sync().map_err(|error| LakeError::Parquet {
+            path: self.location.clone(),
+            source: parquet::errors::ParquetError::External(Box::new(error)),
+        })?;
+        if self.encoder.inner().len() < at_least.max(1) {
+            return Ok(None);
+        }
+        Ok(Some(Bytes::from(std::mem::take(self.encoder.inner_mut()))))
+    }
+
+    /// Writes the footer: the bytes not taken yet, and the file's description.
+    pub(crate) fn finish(mut self, spec_id: i32) -> Result<(Bytes, DataFile), LakeError> {
+        let failed = |source| LakeError::Parquet { path: self.location.clone(), source };
+        let metadata = self.encoder.finish().map_err(failed)?;
+        let file_bytes = self.encoder.bytes_written() as u64;
+        let rest = Bytes::from(std::mem::take(self.encoder.inner_mut()));
+        let data_file = self.describe(&metadata, file_bytes, spec_id)?;
+        Ok((rest, data_file))
+    }
+
+    fn describe(&self, metadata: &ParquetMetaData, file_bytes: u64, spec_id: i32) -> Result<DataFile, LakeError> {
+        let ids = 1..;
+        let (mut sizes, mut values, mut nulls) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (mut lower_bounds, mut upper_bounds) = (HashMap::new(), HashMap::new());
+        for ((column, field), id) in self.schema.fields().iter().enumerate().zip(ids) {
+            let compressed: i64 = metadata
+                .row_groups()
+                .iter()
+                .filter_map(|row_group| row_group.columns().get(column))
+                .map(|chunk| chunk.compressed_size())
+                .sum();
+            sizes.insert(id, compressed as u64);
+            values.insert(id, self.rows);
+            nulls.insert(id, self.null_counts[column]);
+            if let Some((lower, upper)) = column_bounds(metadata, column, field.data_type()) {
+                lower_bounds.insert(id, lower);
+                upper_bounds.insert(id, upper);
+            }
+        }
+        let offsets = metadata.row_groups().iter().filter_map(|row_group| row_group.file_offset()).collect();
+        DataFileBuilder::default()
+            .content(DataContentType::Data)
+            .file_path(self.location.clone())
+            .file_format(DataFileFormat::Parquet)
+            .partition(self.partition.clone())
+            .partition_spec_id(spec_id)
+            .record_count(self.rows)
+            .file_size_in_bytes(file_bytes)
+            .column_sizes(sizes)
+            .value_counts(values)
+            .null_value_counts(nulls)
+            .lower_bounds(lower_bounds)
+            .upper_bounds(upper_bounds)
+            .split_offsets(Some(offsets))
+            .build()
+            .map_err(|error| LakeError::Parquet {
+                path: self.location.clone(),
+                source: parquet::errors::ParquetError::External(Box::new(error)),
+            })
+    }
+}

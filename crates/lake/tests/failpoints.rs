@@ -1,0 +1,136 @@
+//! Outcomes that a test decides: needs `--features failpoints`.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use fail::FailScenario;
+use pulselake_lake::{CommitAction, CommitError, CommitLimits, TableWriter, WriterOptions};
+
+/// One test at a time: failpoints belong to the process. `FailScenario` holds a lock, but not across an await.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+struct Armed(Option<FailScenario<'static>>);
+
+impl Armed {
+    fn with(point: &str, actions: &str) -> Self {
+        let armed = Self(Some(FailScenario::setup()));
+        fail::cfg(point, actions).unwrap();
+        armed
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        if let Some(scenario) = self.0.take() {
+            scenario.teardown();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_swap_whose_answer_was_lost_is_found_in_the_table() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let place = Place::new();
+    let lake = place.lake().await;
+    let request = work(&lake, 0, 0, 0, 10).await;
+    let armed = Armed::with("lake::after_catalog_swap", "1*return(unknown)");
+    let receipt = lake.append(BRONZE, &request).await.unwrap();
+    drop(armed);
+    assert_eq!((receipt.already_there, receipt.attempts), (true, 2));
+    assert_eq!(offsets(&lake).await, expected(0, 0..10));
+    assert_eq!(seq(&lake, 0).await, 1);
+}
+
+#[tokio::test]
+async fn a_swap_that_was_lost_before_it_happened_is_done_again() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let place = Place::new();
+    let lake = place.lake().await;
+    let request = work(&lake, 0, 0, 0, 10).await;
+    let armed = Armed::with("lake::before_catalog_swap", "1*return(unknown)");
+    let receipt = lake.append(BRONZE, &request).await.unwrap();
+    drop(armed);
+    assert_eq!((receipt.already_there, receipt.attempts), (false, 2));
+    assert_eq!(offsets(&lake).await, expected(0, 0..10));
+    // The first attempt's metadata stays: at that moment nobody could know.
+    assert_eq!(place.files(BRONZE, ".metadata.json").len(), 3);
+}
+
+#[tokio::test]
+async fn an_outcome_that_stays_unknown_keeps_every_file() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let place = Place::new();
+    let lake = place.lake().await;
+    let request = work(&lake, 0, 0, 0, 10).await;
+    let hasty = lake
+        .clone()
+        .with_commit_limits(CommitLimits { patience: std::time::Duration::ZERO, ..Default::default() });
+    let armed = Armed::with("lake::after_catalog_swap", "return(unknown)");
+    let unknown = hasty.append(BRONZE, &request).await.unwrap_err();
+    drop(armed);
+    assert!(matches!(unknown, CommitError::OutcomeUnknown { .. }), "{unknown}");
+    assert_eq!((unknown.action(), unknown.files_may_be_deleted()), (CommitAction::RestartGeneration, false));
+    // It had landed: asking again finds it, and its files are there.
+    assert!(lake.append(BRONZE, &request).await.unwrap().already_there);
+    assert_eq!(offsets(&lake).await, expected(0, 0..10));
+}
+
+#[tokio::test]
+async fn fenced_after_an_unknown_outcome_keeps_the_files() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let place = Place::new();
+    let lake = place.lake().await;
+    let request = work(&lake, 0, 0, 0, 10).await;
+    // The swap happens, its answer is lost, and another owner goes on before the question is asked.
+    let armed = Armed::with("lake::after_catalog_swap", "1*return(unknown)->pause");
+    let asking = tokio::spawn({
+        let lake = lake.clone();
+        let request = request.clone();
+        async move {
+            let hasty = lake.with_commit_limits(CommitLimits { patience: std::time::Duration::ZERO, ..Default::default() });
+            hasty.append(BRONZE, &request).await
+        }
+    });
+    assert!(matches!(asking.await.unwrap(), Err(CommitError::OutcomeUnknown { .. })));
+    drop(armed);
+    commit(&lake, 0, 1, 10, 20).await;
+    assert!(matches!(lake.append(BRONZE, &request).await, Err(CommitError::Fenced { .. })));
+    assert_eq!(offsets(&lake).await, expected(0, 0..20));
+}
+
+#[tokio::test]
+async fn failures_of_known_outcome_take_their_files_back() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    for point in ["lake::before_metadata_write", "lake::after_metadata_write", "lake::before_catalog_swap"] {
+        let place = Place::new();
+        let lake = place.lake().await;
+        let request = work(&lake, 0, 0, 0, 10).await;
+        let armed = Armed::with(point, "1*return(error)");
+        let failed = lake.append(BRONZE, &request).await.unwrap_err();
+        drop(armed);
+        assert!(matches!(failed, CommitError::Failed { .. }) && failed.files_may_be_deleted(), "{failed}");
+        assert_eq!(place.files(BRONZE, ".metadata.json").len(), 1, "{point}");
+        assert_eq!(place.files(BRONZE, ".avro").len(), 0, "{point}");
+        assert_eq!(place.files(BRONZE, ".parquet").len(), 1, "the data files are the caller's");
+        assert!(!lake.append(BRONZE, &request).await.unwrap().already_there);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_close_takes_its_files_back() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    for point in ["lake::before_parquet_close", "lake::after_parquet_close"] {
+        let place = Place::new();
+        let lake = place.lake().await;
+        let mut writer = TableWriter::new(&lake, BRONZE, WriterOptions::default()).await.unwrap();
+        writer.write(&rows(0, 0..10, 0)).await.unwrap();
+        let armed = Armed::with(point, "1*return(error)");
+        let failed = writer.close().await;
+        drop(armed);
+        assert!(failed.is_err(), "{point}");
+        if place.table_directory(BRONZE).join("data").exists() {
+            assert!(place.files(BRONZE, ".parquet").is_empty() && place.files(BRONZE, ".tmp").is_empty());
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The one list of metrics: name, kind, unit, labels and help of each.
+//!
+//! Names are `pulselake_<noun>_<unit>`, counters with `_total` behind it. Labels have few values: a partition, a
+//! shard, a table, an actor, an error code; never an id of a video, a user or an event.
+
+use metrics::{Unit, describe_counter, describe_gauge};
+
+/// How a metric behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises, in whole steps.
+    Counter,
+    /// Only rises, in fractions: seconds spent.
+    FractionalCounter,
+    /// Goes up and down.
+    Gauge,
+    /// The time since something, computed when it is read.
+    Age,
+    /// A distribution over fixed buckets.
+    Histogram,
+}
+
+/// Every metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Metric {
+    /// Records taken from the source.
+    SourceRecords,
+    /// Bytes of their values.
+    SourceBytes,
+    /// Records read again after a restart.
+    ReplayedRecords,
+    /// Records that the source deleted before they were consumed.
+    LostRecords,
+    /// Distance to the end of the partition.
+    ConsumerLag,
+    /// Partitions this process consumes.
+    AssignedPartitions,
+    /// Of these, held back by back-pressure.
+    PausedPartitions,
+    /// Decode errors by code.
+    RejectedRecords,
+    /// Decode errors by partition.
+    QuarantinedRecords,
+    /// Batches waiting in a mailbox.
+    MailboxDepth,
+    /// Time spent waiting for a full mailbox.
+    BackpressureWait,
+    /// Time spent at work.
+    ActorBusy,
+    /// Restarts of a shard.
+    ShardRestarts,
+    /// Restarts left before the service gives up.
+    RestartBudget,
+    /// Age of the watermark.
+    WatermarkLag,
+    /// Windows not closed yet.
+    OpenWindows,
+    /// Event ids remembered for deduplication.
+    DedupIds,
+    /// Events counted by a correction.
+    LateRecords,
+    /// Events too late for a correction.
+    DroppedRecords,
+    /// Events counted once before.
+    DuplicateRecords,
+    /// Ids evicted by the cap before their horizon.
+    DedupEvictions,
+    /// Rows that wait for a commit.
+    PendingRows,
+    /// Rows committed.
+    TableRows,
+    /// Commits that landed.
+    TableCommits,
+    /// Time that a commit takes.
+    CommitDuration,
+    /// Commits that had to be based on a newer snapshot.
+    CommitConflicts,
+    /// Commits whose answer was lost.
+    CommitUnknownOutcomes,
+    /// Commits refused because another owner has gone on.
+    CommitFences,
+    /// Data files committed.
+    WrittenFiles,
+    /// Bytes of these.
+    WrittenBytes,
+    /// Time since the last commit.
+    LastCommitAge,
+    /// Time from an event to its visible row.
+    EndToEndLatency,
+    /// Constant 1, with the version as label.
+    BuildInfo,
+}
+
+/// What is to be known of one metric.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spec {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) unit: &'static str,
+    pub(crate) help: &'static str,
+}
+
+const fn spec(name: &'static str, kind: Kind, unit: &'static str, help: &'static str) -> Spec {
+    Spec { name, kind, unit, help }
+}
+
+impl Metric {
+    /// Every metric.
+    pub const ALL: [Metric; 33] = [
+        Self::SourceRecords,
+        Self::SourceBytes,
+        Self::ReplayedRecords,
+        Self::LostRecords,
+        Self::ConsumerLag,
+        Self::AssignedPartitions,
+        Self::PausedPartitions,
+        Self::RejectedRecords,
+        Self::QuarantinedRecords,
+        Self::MailboxDepth,
+        Self::BackpressureWait,
+        Self::ActorBusy,
+        Self::ShardRestarts,
+        Self::RestartBudget,
+        Self::WatermarkLag,
+        Self::OpenWindows,
+        Self::DedupIds,
+        Self::LateRecords,
+        Self::DroppedRecords,
+        Self::DuplicateRecords,
+        Self::DedupEvictions,
+        Self::PendingRows,
+        Self::TableRows,
+        Self::TableCommits,
+        Self::CommitDuration,
+        Self::CommitConflicts,
+        Self::CommitUnknownOutcomes,
+        Self::CommitFences,
+        Self::WrittenFiles,
+        Self::WrittenBytes,
+        Self::LastCommitAge,
+        Self::EndToEndLatency,
+        Self::BuildInfo,
+    ];
+
+    /// The name on `/metrics`.
+    pub fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// How it behaves.
+    pub fn kind(self) -> Kind {
+        self.spec().kind
+    }
+
+    /// The unit, in the plural, as it stands in the name.
+    pub fn unit(self) -> &'static str {
+        self.spec().unit
+    }
+
+    /// One sentence for whoever reads a dashboard.
+    pub fn help(self) -> &'static str {
+        self.spec().help
+    }
+
+    #[rustfmt::skip]
+    pub(crate) fn spec(self) -> Spec {
+        use Kind::{Age, Counter, FractionalCounter, Gauge, Histogram};
+        match self {
+            Self::SourceRecords => spec("pulselake_source_records_total", Counter, "records", "Records taken from the source, by partition."),
+            Self::SourceBytes => spec("pulselake_source_bytes_total", Counter, "bytes", "Bytes of the values taken from the source, by partition."),
+            Self::ReplayedRecords => spec("pulselake_replayed_records_total", Counter, "records", "Records read again after a start to rebuild windows and deduplication, by partition."),
+            Self::LostRecords => spec("pulselake_lost_records_total", Counter, "records", "Offsets that the source deleted before they were consumed, by partition."),
+            Self::ConsumerLag => spec("pulselake_consumer_lag_records", Gauge, "records", "Records between the position and the end of the partition."),
+            Self::AssignedPartitions => spec("pulselake_assigned_partitions", Gauge, "partitions", "Partitions that this process consumes."),
+            Self::PausedPartitions => spec("pulselake_paused_partitions", Gauge, "partitions", "Partitions whose fetching back-pressure holds back."),
+            Self::RejectedRecords => spec("pulselake_rejected_records_total", Counter, "records", "Records that the decoder rejected, by error code."),
+            Self::QuarantinedRecords => spec("pulselake_quarantined_records_total", Counter, "records", "Records that the decoder rejected, by partition."),
+            Self::MailboxDepth => spec("pulselake_mailbox_depth_batches", Gauge, "batches", "Batches that wait in an actor's mailbox, by actor and index (its partition or shard)."),
+            Self::BackpressureWait => spec("pulselake_backpressure_wait_seconds_total", FractionalCounter, "seconds", "Time an actor waited for room in the mailbox of the next, by actor and index."),
+            Self::ActorBusy => spec("pulselake_actor_busy_seconds_total", FractionalCounter, "seconds", "Time an actor worked on batches, by actor and index."),
+            Self::ShardRestarts => spec("pulselake_shard_restarts_total", Counter, "restarts", "Restarts of a shard's generation after a failure."),
+            Self::RestartBudget => spec("pulselake_remaining_restarts", Gauge, "restarts", "Restarts that a shard has left before the service gives up."),
+            Self::WatermarkLag => spec("pulselake_watermark_lag_seconds", Age, "seconds", "How far a partition's watermark is behind the clock."),
+            Self::OpenWindows => spec("pulselake_open_windows", Gauge, "windows", "One-minute windows of a partition that are not closed yet."),
+            Self::DedupIds => spec("pulselake_remembered_ids", Gauge, "ids", "Event ids that a partition remembers for deduplication."),
+            Self::LateRecords => spec("pulselake_late_records_total", Counter, "records", "Events that came after their window closed and make a correction, by partition."),
+            Self::DroppedRecords => spec("pulselake_dropped_records_total", Counter, "records", "Events later than the allowed lateness: in bronze, not in gold, by partition."),
+            Self::DuplicateRecords => spec("pulselake_duplicate_records_total", Counter, "records", "Events seen before within the deduplication horizon, by partition."),
+            Self::DedupEvictions => spec("pulselake_evicted_ids_total", Counter, "ids", "Event ids that the cap evicted before their horizon: duplicates of these are not noticed."),
+            Self::PendingRows => spec("pulselake_pending_rows", Gauge, "rows", "Rows that wait for a commit, by table."),
+            Self::TableRows => spec("pulselake_table_rows_total", Counter, "rows", "Rows committed, by table."),
+            Self::TableCommits => spec("pulselake_table_commits_total", Counter, "commits", "Commits that landed, by table."),
+            Self::CommitDuration => spec("pulselake_commit_duration_seconds", Histogram, "seconds", "Time from the start of a commit to its outcome, by table."),
+            Self::CommitConflicts => spec("pulselake_commit_conflicts_total", Counter, "conflicts", "Attempts that lost against another commit and were repeated on its snapshot, by table."),
+            Self::CommitUnknownOutcomes => spec("pulselake_unknown_outcomes_total", Counter, "outcomes", "Attempts whose answer was lost and whose outcome was looked up, by table."),
+            Self::CommitFences => spec("pulselake_commit_fences_total", Counter, "fences", "Commits refused because another owner has gone on, by table."),
+            Self::WrittenFiles => spec("pulselake_written_files_total", Counter, "files", "Data files committed, by table."),
+            Self::WrittenBytes => spec("pulselake_written_bytes_total", Counter, "bytes", "Bytes of the data files committed, by table."),
+            Self::LastCommitAge => spec("pulselake_last_commit_age_seconds", Age, "seconds", "Time since the last commit of this process, by table."),
+            Self::EndToEndLatency => spec("pulselake_end_to_end_latency_seconds", Histogram, "seconds", "Time from an event's timestamp (gold: its window's end) to its visible row, by table."),
+            Self::BuildInfo => spec("pulselake_build_info", Gauge, "info", "Constant 1; the version is the label."),
+        }
+    }
+}
+
+/// Gives the recorder kind, unit and help of every metric that it holds; the others are described where they are
+/// rendered.
+pub fn describe_all() {
+    for metric in Metric::ALL {
+        let unit = match metric.unit() {
+            "bytes" => Unit::Bytes,
+            "seconds" => Unit::Seconds,
+            _ => Unit::Count,
+        };
+        match metric.kind() {
+            Kind::Counter => describe_counter!(metric.name(), unit, metric.help()),
+            Kind::Gauge => describe_gauge!(metric.name(), unit, metric.help()),
+            Kind::FractionalCounter | Kind::Age | Kind::Histogram => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rule() {
+        for metric in Metric::ALL {
+            let name = metric.name();
+            let noun_and_unit = name.strip_prefix("pulselake_").unwrap_or_else(|| panic!("{name}: prefix"));
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}: characters");
+            let is_counter = matches!(metric.kind(), Kind::Counter | Kind::FractionalCounter);
+            assert_eq!(noun_and_unit.ends_with("_total"), is_counter, "{name}: _total is for counters");
+            let without_total = noun_and_unit.strip_suffix("_total").unwrap_or(noun_and_unit);
+            let noun = without_total.strip_suffix(&format!("_{}", metric.unit()));
+            assert!(noun.is_some_and(|noun| !noun.is_empty()), "{name}: must end in _{}", metric.unit());
+        }
+    }
+
+    #[test]
+    fn every_metric_has_a_name_of_its_own_a_unit_and_a_sentence() {
+        let names: BTreeSet<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+        assert_eq!(names.len(), Metric::ALL.len());
+        let metrics: BTreeSet<Metric> = Metric::ALL.into_iter().collect();
+        assert_eq!(metrics.len(), Metric::ALL.len());
+        for metric in Metric::ALL {
+            assert!(metric.help().ends_with('.') && metric.help().len() > 20, "{metric:?}");
+            assert!(!metric.unit().is_empty(), "{metric:?}");
+            if matches!(metric.kind(), Kind::Histogram | Kind::Age | Kind::FractionalCounter) {
+                assert_eq!(metric.unit(), "seconds", "{metric:?}");
+            }
+        }
+    }
+}

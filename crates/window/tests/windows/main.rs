@@ -1,0 +1,11 @@
+//! The window state against its rules: named cases, an exhaustive small model, and properties against a naive recount.
+
+#![allow(clippy::unwrap_used)]
+
+mod exhaustive;
+mod harness;
+mod log;
+mod oracle;
+mod properties;
+mod replay_rules;
+mod window_rules;

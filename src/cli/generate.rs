@@ -1,0 +1,85 @@
+//! `generate`.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::{ArgGroup, Args};
+use pulselake_config::{ConfigError, Settings};
+
+use super::settings::{Flags, SettingsArgs};
+
+/// `pulselake generate`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("destination").required(true).args(["brokers", "output"]))]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    from: SettingsArgs,
+    /// Kafka brokers to produce to, separated by commas
+    #[arg(long, value_name = "HOST:PORT")]
+    brokers: Option<String>,
+    /// Topic to produce to [default: content_events]
+    #[arg(long, conflicts_with = "output")]
+    topic: Option<String>,
+    /// NDJSON file to write, compressed when it ends in .gz or .zst; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Events to write; without it there is no end
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// Events per second of event time [default: 1000]
+    #[arg(long, value_name = "N")]
+    rate: Option<u64>,
+    /// Write each event when its time has come, instead of at once
+    #[arg(long)]
+    pub(crate) paced: bool,
+    /// Seed of the events [default: 42]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Partitions of the topic [default: 12]
+    #[arg(long, value_name = "N")]
+    partitions: Option<i32>,
+    /// Time of the first event, such as 2026-02-07T10:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    start: Option<DateTime<Utc>>,
+    /// How many videos there are [default: 10000]
+    #[arg(long, value_name = "N")]
+    videos: Option<u32>,
+    /// How many users there are [default: 100000]
+    #[arg(long, value_name = "N")]
+    users: Option<u32>,
+    /// Share of records that are not valid, 0 to 0.9 [default: 0.001]
+    #[arg(long, value_name = "SHARE")]
+    invalid_ratio: Option<f64>,
+    /// Share of events sent twice, 0 to 1 [default: 0.002]
+    #[arg(long, value_name = "SHARE")]
+    duplicate_ratio: Option<f64>,
+    /// Share of events that come late, 0 to 1 [default: 0.005]
+    #[arg(long, value_name = "SHARE")]
+    late_ratio: Option<f64>,
+}
+
+fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_utc())
+        .map_err(|error| format!("{error}; expected a time such as 2026-02-07T10:00:00Z"))
+}
+
+impl GenerateArgs {
+    /// The settings in force: `generator`, `source.topic` and `kafka` count.
+    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
+        self.from.load(
+            Flags::default()
+                .text("kafka.brokers", "--brokers", self.brokers.as_deref())
+                .text("source.topic", "--topic", self.topic.as_deref())
+                .text("generator.rate_per_s", "--rate", self.rate)
+                .text("generator.seed", "--seed", self.seed)
+                .text("generator.partitions", "--partitions", self.partitions)
+                .text("generator.start_ms", "--start", self.start.map(|time| time.timestamp_millis()))
+                .text("generator.videos", "--videos", self.videos)
+                .text("generator.users", "--users", self.users)
+                .text("generator.invalid_ratio", "--invalid-ratio", self.invalid_ratio)
+                .text("generator.duplicate_ratio", "--duplicate-ratio", self.duplicate_ratio)
+                .text("generator.late_ratio", "--late-ratio", self.late_ratio),
+        )
+    }
+}

@@ -1,0 +1,99 @@
+//! `demo`, `run` and `init`.
+
+use clap::Args;
+use pulselake_config::{ConfigError, Settings};
+
+use super::settings::{Flags, SettingsArgs};
+
+/// `pulselake demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    from: SettingsArgs,
+    /// Generated events per second [default: 1000]
+    #[arg(long, value_name = "N")]
+    rate: Option<u64>,
+    /// Seed of the generated events [default: 42]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Print log lines instead of the summary
+    #[arg(long)]
+    pub(crate) no_summary: bool,
+    /// Stop by itself after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) duration_s: Option<u64>,
+}
+
+impl DemoArgs {
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
+        self.from.load(
+            Flags::default()
+                .text("source.kind", "demo", Some("generator"))
+                .text("generator.rate_per_s", "--rate", self.rate)
+                .text("generator.seed", "--seed", self.seed),
+        )
+    }
+}
+
+/// `pulselake run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    from: SettingsArgs,
+    /// Kafka brokers, separated by commas; selects the Kafka source
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "files")]
+    brokers: Option<String>,
+    /// Topic to consume [default: content_events]
+    #[arg(long)]
+    topic: Option<String>,
+    /// Consumer group [default: pulselake]
+    #[arg(long)]
+    group: Option<String>,
+    /// NDJSON (plain, .gz, .zst) or Parquet files to read; selects the file source
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    files: Vec<String>,
+    /// Consume to the end offsets seen at the start, close every window, commit and exit
+    #[arg(long)]
+    until_caught_up: bool,
+    /// Threads that decode and aggregate [default: one per core]
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
+    /// Address of metrics and health checks, empty for none [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_bind: Option<String>,
+}
+
+impl RunArgs {
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
+        let kafka = self.brokers.as_ref().map(|_| "kafka");
+        let files = (!self.files.is_empty()).then_some("files");
+        self.from.load(
+            Flags::default()
+                .text("source.kind", "--brokers", kafka)
+                .text("source.kind", "--files", files)
+                .text("kafka.brokers", "--brokers", self.brokers.as_deref())
+                .text("source.topic", "--topic", self.topic.as_deref())
+                .text("kafka.group_id", "--group", self.group.as_deref())
+                .list("files.paths", "--files", &self.files)
+                .switch("source.until_caught_up", "--until-caught-up", self.until_caught_up)
+                .text("engine.shards", "--shards", self.shards)
+                .text("http.bind", "--metrics-bind", self.metrics_bind.as_deref()),
+        )
+    }
+}
+
+/// `pulselake init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    #[command(flatten)]
+    from: SettingsArgs,
+}
+
+impl InitArgs {
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
+        self.from.load(Flags::default())
+    }
+}

@@ -1,0 +1,60 @@
+//! The flags that every command with settings has, and how flags override settings.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pulselake_config::{ConfigError, LoadOptions, Override, Settings, load};
+
+/// Where settings come from.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SettingsArgs {
+    /// Settings file (TOML); without it the defaults count
+    #[arg(long, value_name = "FILE", env = "PULSELAKE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Directory of catalog and warehouse [default: ./pulselake-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Override any setting, such as engine.shards=2; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = Override::parse)]
+    set: Vec<Override>,
+}
+
+impl SettingsArgs {
+    /// The settings in force, with what the command's own flags set. `--set` has the last word.
+    pub(crate) fn load(&self, flags: Flags) -> Result<Settings, ConfigError> {
+        let mut overrides = Flags::default().text("lake.data_dir", "--data-dir", self.data_dir.as_deref()).0;
+        overrides.extend(flags.0);
+        overrides.extend(self.set.iter().cloned());
+        load(&LoadOptions::from_process(self.config.clone(), overrides))
+    }
+
+    /// The file's name for messages.
+    pub(crate) fn file_name(&self) -> String {
+        self.config.as_ref().map_or_else(|| "the defaults".to_owned(), |path| path.display().to_string())
+    }
+}
+
+/// Settings that flags of a command give; an absent flag sets nothing.
+#[derive(Default)]
+pub(crate) struct Flags(Vec<Override>);
+
+impl Flags {
+    /// A flag with a value.
+    pub(crate) fn text(mut self, key: &str, flag: &str, value: Option<impl ToString>) -> Self {
+        self.0.extend(value.map(|given| Override::text(key, given.to_string(), flag)));
+        self
+    }
+
+    /// A flag with several values.
+    pub(crate) fn list(mut self, key: &str, flag: &str, values: &[String]) -> Self {
+        if !values.is_empty() {
+            self.0.push(Override::list(key, values.to_vec(), flag));
+        }
+        self
+    }
+
+    /// A flag without a value.
+    pub(crate) fn switch(self, key: &str, flag: &str, given: bool) -> Self {
+        self.text(key, flag, given.then_some(true))
+    }
+}

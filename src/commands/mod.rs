@@ -1,0 +1,31 @@
+//! What the commands do.
+
+mod config;
+mod output;
+mod shell;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use crate::cli::Command;
+
+/// Does what the command says.
+///
+/// # Errors
+/// Whatever stops it; a wrong setting has a `ConfigError` in its chain.
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Config(command) => config::run(&command),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
+        Command::Demo(_) => bail!("pulselake demo is not in this build yet"),
+        Command::Run(_) => bail!("pulselake run is not in this build yet"),
+        Command::Init(_) => bail!("pulselake init is not in this build yet"),
+        Command::Generate(_) => bail!("pulselake generate is not in this build yet"),
+        Command::Tables(_) => bail!("pulselake tables is not in this build yet"),
+        Command::Audit(_) => bail!("pulselake audit is not in this build yet"),
+        Command::Quarantine(_) => bail!("pulselake quarantine is not in this build yet"),
+        Command::Ledger(_) => bail!("pulselake ledger is not in this build yet"),
+    }
+}
