@@ -4,6 +4,7 @@
 
 mod cli;
 mod commands;
+mod engine;
 
 use std::process::ExitCode;
 

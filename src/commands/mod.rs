@@ -2,6 +2,7 @@
 
 mod config;
 mod output;
+mod service;
 mod shell;
 
 use std::process::ExitCode;
@@ -19,9 +20,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
-        Command::Demo(_) => bail!("pulselake demo is not in this build yet"),
-        Command::Run(_) => bail!("pulselake run is not in this build yet"),
-        Command::Init(_) => bail!("pulselake init is not in this build yet"),
+        Command::Demo(args) => service::demo(&args),
+        Command::Run(args) => service::run(&args),
+        Command::Init(args) => service::init(&args),
         Command::Generate(_) => bail!("pulselake generate is not in this build yet"),
         Command::Tables(_) => bail!("pulselake tables is not in this build yet"),
         Command::Audit(_) => bail!("pulselake audit is not in this build yet"),

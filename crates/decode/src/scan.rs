@@ -278,7 +278,7 @@ impl<'a> Scanner<'a> {
         match rest.get(1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') if rest.get(2..6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) => {
-                self.at += 6
+                self.at += 6;
             }
             _ => return Err(self.fault(FaultKind::BadEscape)),
         }

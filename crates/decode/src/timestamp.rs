@@ -74,12 +74,10 @@ fn split_fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     if digit_count == 0 {
         return None;
     }
-    let mut fraction_us = 0;
-    for place in 0..6 {
-        fraction_us =
-            fraction_us * 10 + if place < digit_count { i64::from(fraction[place] - b'0') } else { 0 };
-    }
-    Some((fraction_us, &fraction[digit_count..]))
+    let (digits, zone) = fraction.split_at(digit_count);
+    let micros = digits.iter().chain(b"000000").take(6);
+    let fraction_us = micros.fold(0, |us, digit| us * 10 + i64::from(digit - b'0'));
+    Some((fraction_us, zone))
 }
 
 /// Seconds that the zone is ahead of UTC: `Z`, `z` or `±hh:mm`.

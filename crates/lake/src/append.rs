@@ -105,10 +105,18 @@ impl Lake {
             let head = match trusted_ledger(table, base.metadata()) {
                 Ok(head) => head,
                 Err(source) => {
-                    return Err(CommitError::Stopped { source, files_may_be_deleted: progress.unknown.is_none() });
+                    return Err(CommitError::Stopped {
+                        source,
+                        files_may_be_deleted: progress.unknown.is_none(),
+                    });
                 }
             };
-            match decide_request(head.as_ref(), &request.commit_id, &request.advances, request.replayed.as_ref()) {
+            match decide_request(
+                head.as_ref(),
+                &request.commit_id,
+                &request.advances,
+                request.replayed.as_ref(),
+            ) {
                 Decision::Commit => {}
                 Decision::AlreadyThere => return Ok(already_there(&base, head, &progress, request)),
                 Decision::Fenced(reason) => {
@@ -174,7 +182,9 @@ impl Lake {
                 let snapshot_id = prepared.snapshot_id;
                 (snapshot_id, self.land(table, base, &mut attempt, prepared, deadline).await)
             }
-            Err(error) => (0, Landed::No(LakeError::iceberg("write the manifests of", table.full_name())(error))),
+            Err(error) => {
+                (0, Landed::No(LakeError::iceberg("write the manifests of", table.full_name())(error)))
+            }
         };
         if matches!(landed, Landed::Conflict | Landed::No(_)) {
             for location in &attempt.written {
@@ -185,7 +195,12 @@ impl Lake {
     }
 }
 
-fn already_there(base: &Table, head: Option<Ledger>, progress: &Progress, request: &LedgeredAppend) -> Receipt {
+fn already_there(
+    base: &Table,
+    head: Option<Ledger>,
+    progress: &Progress,
+    request: &LedgeredAppend,
+) -> Receipt {
     Receipt {
         snapshot_id: base.metadata().current_snapshot_id().unwrap_or_default(),
         already_there: true,

@@ -4,12 +4,7 @@ use pulselake_ledger::{Advance, Decision, FenceReason, Ledger, ReplayLedger, dec
 
 /// Decides on the replay part alone. `wanted.seq` is the `seq` that the table will have afterwards: one above the one
 /// that the replay was built on.
-pub fn decide_replay(
-    head: Option<&Ledger>,
-    commit_id: &str,
-    topic: &str,
-    wanted: &ReplayLedger,
-) -> Decision {
+pub fn decide_replay(head: Option<&Ledger>, commit_id: &str, topic: &str, wanted: &ReplayLedger) -> Decision {
     let found = head.and_then(|ledger| ledger.replayed.get(topic));
     let found_seq = found.map_or(0, |entry| entry.seq);
     let found_commit_id = found.map_or("", |entry| entry.commit_id.as_str());

@@ -263,7 +263,10 @@ pub(crate) fn trusted_ledger(table: HotTable, metadata: &TableMetadata) -> Resul
         AncestryVerdict::Fresh => Ok(None),
         AncestryVerdict::Consistent(ledger) => Ok(Some(ledger)),
         AncestryVerdict::TrustProperty(ledger) => {
-            tracing::warn!(table = table.full_name(), "no snapshot in the ancestry carries a ledger; trusting the table property");
+            tracing::warn!(
+                table = table.full_name(),
+                "no snapshot in the ancestry carries a ledger; trusting the table property"
+            );
             Ok(Some(ledger))
         }
         AncestryVerdict::RolledBack { .. } => Err(LakeError::RolledBack { table: name() }),

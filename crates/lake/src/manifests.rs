@@ -20,7 +20,8 @@ pub(crate) async fn merge_small_manifests(
     limits: &CommitLimits,
 ) -> Result<Vec<ManifestFile>> {
     let metadata = base.metadata();
-    let live = inherited.into_iter().filter(|manifest| manifest.has_added_files() || manifest.has_existing_files());
+    let live =
+        inherited.into_iter().filter(|manifest| manifest.has_added_files() || manifest.has_existing_files());
     let (small, mut kept): (Vec<_>, Vec<_>) = live.partition(|manifest| {
         manifest.content == ManifestContentType::Data
             && manifest.partition_spec_id == metadata.default_partition_spec_id()

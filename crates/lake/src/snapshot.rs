@@ -172,8 +172,9 @@ fn add_totals(summary: &mut HashMap<String, String>, parent: Option<&Summary>) {
         ("total-position-deletes", "added-position-deletes"),
         ("total-equality-deletes", "added-equality-deletes"),
     ] {
-        let number =
-            |from: &HashMap<String, String>, key: &str| from.get(key).and_then(|value| value.parse::<u64>().ok());
+        let number = |from: &HashMap<String, String>, key: &str| {
+            from.get(key).and_then(|value| value.parse::<u64>().ok())
+        };
         let before = match parent {
             None => Some(0),
             Some(summary_before) => number(&summary_before.additional_properties, total),
@@ -237,7 +238,10 @@ fn references(metadata: &TableMetadata) -> Option<HashMap<String, i64>> {
 pub(crate) fn check_requirements(requirements: &[TableRequirement], base: &Table) -> Result<()> {
     for requirement in requirements {
         requirement.check(Some(base.metadata())).map_err(|error| {
-            Error::new(ErrorKind::PreconditionFailed, format!("base changed under the commit: {}", error.message()))
+            Error::new(
+                ErrorKind::PreconditionFailed,
+                format!("base changed under the commit: {}", error.message()),
+            )
         })?;
     }
     Ok(())

@@ -165,7 +165,8 @@ impl TemporaryFile {
         if self.fsync
             && let Some(directory) = self.target.parent()
         {
-            sync_directory(directory).map_err(|error| failed("sync the directory of", &self.target, error))?;
+            sync_directory(directory)
+                .map_err(|error| failed("sync the directory of", &self.target, error))?;
         }
         Ok(())
     }
@@ -254,10 +255,7 @@ impl Storage for LocalStorage {
 
     async fn read(&self, location: &str) -> Result<Bytes> {
         let path = local_path(location)?;
-        blocking(move || {
-            fs::read(&path).map(Bytes::from).map_err(|error| failed("read", &path, error))
-        })
-        .await
+        blocking(move || fs::read(&path).map(Bytes::from).map_err(|error| failed("read", &path, error))).await
     }
 
     async fn reader(&self, location: &str) -> Result<Box<dyn FileRead>> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef, TimeUnit};
 use iceberg::spec::{
-    FormatVersion, NestedField, PrimitiveType, Schema, TableMetadata, Transform, Type,
-    UnboundPartitionField, UnboundPartitionSpec,
+    FormatVersion, NestedField, PrimitiveType, Schema, TableMetadata, Transform, Type, UnboundPartitionField,
+    UnboundPartitionSpec,
 };
 use iceberg::{Error, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
@@ -46,7 +46,10 @@ pub(crate) fn partition_fields(table: HotTable) -> &'static [(&'static str, &'st
 
 /// Columns whose minimum and maximum prune nothing and cost time and space: high entropy, or payload.
 pub(crate) fn without_bounds(column: &str) -> bool {
-    matches!(column, "event_id" | "payload_json" | "header_extra_json" | "raw_value" | "error_reason" | "invalid_event_id")
+    matches!(
+        column,
+        "event_id" | "payload_json" | "header_extra_json" | "raw_value" | "error_reason" | "invalid_event_id"
+    )
 }
 
 pub(crate) fn namespace(table: HotTable) -> NamespaceIdent {
@@ -107,7 +110,10 @@ pub(crate) fn creation(table: HotTable, location: String) -> iceberg::Result<Tab
     let mut fields = Vec::new();
     for (source, name, transform) in partition_fields(table) {
         let source_id = schema.field_by_name(source).map(|field| field.id).ok_or_else(|| {
-            Error::new(ErrorKind::Unexpected, format!("partition source column {source} is not in the schema"))
+            Error::new(
+                ErrorKind::Unexpected,
+                format!("partition source column {source} is not in the schema"),
+            )
         })?;
         let field_id = 1000 + fields.len() as i32;
         fields.push(UnboundPartitionField {
@@ -156,10 +162,7 @@ pub(crate) fn verify(table: HotTable, metadata: &TableMetadata) -> Result<(), La
         Err(LakeError::OtherShape { table: name.to_string(), what, detail })
     };
     if metadata.format_version() != FormatVersion::V2 {
-        return other(
-            "format version",
-            format!("expected v2, found {}", metadata.format_version()),
-        );
+        return other("format version", format!("expected v2, found {}", metadata.format_version()));
     }
     let expected = iceberg_schema(table).map_err(LakeError::iceberg("describe", name))?;
     let current = metadata.current_schema();
@@ -191,7 +194,9 @@ fn schema_difference(expected: &Schema, found: &Schema) -> Option<String> {
         let Some(other) = have.iter().find(|candidate| candidate.id == field.id) else {
             return Some(format!("column {} with id {} is missing", field.name, field.id));
         };
-        if (&other.name, &other.field_type, other.required) != (&field.name, &field.field_type, field.required) {
+        if (&other.name, &other.field_type, other.required)
+            != (&field.name, &field.field_type, field.required)
+        {
             return Some(format!("expected column {field}, found {other}"));
         }
     }

@@ -100,13 +100,12 @@ impl TableWriter {
         }
         let mut encoder = self.take_encoder()?;
         let rows = batch.clone();
-        let (encoder, touched, pending) = self
-            .blocking(move || {
-                let touched = encoder.encode(&rows)?;
-                let pending = encoder.take_pending()?;
-                Ok((encoder, touched, pending))
-            })
-            .await?;
+        let (encoder, touched, pending) = blocking(self.table, move || {
+            let touched = encoder.encode(&rows)?;
+            let pending = encoder.take_pending()?;
+            Ok((encoder, touched, pending))
+        })
+        .await?;
         self.rows += batch.num_rows() as u64;
         self.time_partitions.extend(touched);
         self.open_partitions = encoder.open_files();
@@ -159,7 +158,7 @@ impl TableWriter {
             return Err(LakeError::Injected { point: "lake::before_parquet_close" });
         }
         let mut encoder = self.take_encoder()?;
-        let last = self.blocking(move || encoder.finish_all()).await?;
+        let last = blocking(self.table, move || encoder.finish_all()).await?;
         let closing: Vec<_> = last
             .into_iter()
             .map(|file| {
@@ -199,15 +198,9 @@ impl TableWriter {
     }
 
     fn take_encoder(&mut self) -> Result<Box<Encoder>, LakeError> {
-        self.encoder.take().ok_or_else(|| LakeError::WriterBroken { table: self.table.full_name().to_string() })
-    }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
-    ) -> Result<T, LakeError> {
-        let broken = LakeError::WriterBroken { table: self.table.full_name().to_string() };
-        tokio::task::spawn_blocking(work).await.map_err(|_| broken)?
+        self.encoder
+            .take()
+            .ok_or_else(|| LakeError::WriterBroken { table: self.table.full_name().to_string() })
     }
 
     async fn send(&mut self, part: PendingBytes) -> Result<(), LakeError> {
@@ -226,6 +219,15 @@ impl TableWriter {
         let sink = self.sinks.remove(&file.location);
         finish_file(self.file_io.clone(), self.table, sink, file).await
     }
+}
+
+/// Runs `work` where it stops nobody. Borrows no writer: that one is not `Sync`.
+async fn blocking<T: Send + 'static>(
+    table: HotTable,
+    work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
+) -> Result<T, LakeError> {
+    let broken = |_| LakeError::WriterBroken { table: table.full_name().to_string() };
+    tokio::task::spawn_blocking(work).await.map_err(broken)?
 }
 
 async fn finish_file(

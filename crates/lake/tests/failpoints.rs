@@ -88,7 +88,10 @@ async fn fenced_after_an_unknown_outcome_keeps_the_files() {
         let lake = lake.clone();
         let request = request.clone();
         async move {
-            let hasty = lake.with_commit_limits(CommitLimits { patience: std::time::Duration::ZERO, ..Default::default() });
+            let hasty = lake.with_commit_limits(CommitLimits {
+                patience: std::time::Duration::ZERO,
+                ..Default::default()
+            });
             hasty.append(BRONZE, &request).await
         }
     });

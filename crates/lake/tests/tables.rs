@@ -18,7 +18,8 @@ async fn tables_are_created_once_and_recognised() {
     let again = Lake::open(&place.settings(), OpenMode::MustExist).await.unwrap();
     assert_eq!(again.ensure_tables().await.unwrap(), HotTable::ALL.map(|table| (table, false)));
     let spec = lake.load(HotTable::VideoStats1Min).await.unwrap().metadata().default_partition_spec().clone();
-    let names: Vec<String> = spec.fields().iter().map(|field| format!("{} {}", field.name, field.transform)).collect();
+    let names: Vec<String> =
+        spec.fields().iter().map(|field| format!("{} {}", field.name, field.transform)).collect();
     assert_eq!(names, ["window_start_day day", "video_id_bucket bucket[16]"]);
 }
 

@@ -80,8 +80,10 @@ async fn many_open_hours_stay_within_the_memory_bound() {
     const BOUND: usize = 400_000;
     let place = Place::new();
     let lake = place.lake().await;
-    let mut writer =
-        TableWriter::new(&lake, BRONZE, WriterOptions::default()).await.unwrap().with_max_buffered_bytes(BOUND);
+    let mut writer = TableWriter::new(&lake, BRONZE, WriterOptions::default())
+        .await
+        .unwrap()
+        .with_max_buffered_bytes(BOUND);
     let mut most = 0;
     for step in 0..40 {
         writer.write(&rows(0, step * 200..step * 200 + 200, (step % 20) * HOUR_US * 3)).await.unwrap();

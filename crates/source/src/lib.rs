@@ -1,18 +1,22 @@
+//! Where records come from: Kafka, the embedded generator and files, behind one trait.
 //!
 //! A [`Source`] says which partitions this process reads ([`AssignmentEvent`]), where each one begins and ends,
 //! and opens a [`PartitionReader`] at an exact offset. Readers hand records over in order, each offset at most
 //! once, and never skip one silently: whatever stands in the way is a [`SourceError`] that says what to do.
-//! All calls block; only [`PartitionReader::poll`] is safe for a thread that must not wait.
+//! All calls block; only [`PartitionReader::poll`] is for a thread that must not wait.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod error;
 pub mod event;
+pub mod files;
 pub mod kafka;
 pub mod source;
+mod static_assignment;
 
 pub use error::{ErrorAction, SourceError};
 pub use event::{AssignmentEvent, RevokeAck};
+pub use files::{FileSource, FileSourceSettings};
 pub use kafka::{GroupMode, KafkaSettings, KafkaSink, KafkaSinkSettings, KafkaSource};
 pub use source::{
     OffsetBounds, PartitionReader, Polled, Progress, ReaderState, Source, SourceIdentity, UNKNOWN_END,

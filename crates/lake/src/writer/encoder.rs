@@ -137,7 +137,9 @@ impl Encoder {
                 excess = excess.saturating_sub(file.buffered_bytes());
                 file.end_row_group()?;
                 let bytes = file.take_bytes(1)?;
-                pending.bytes.extend(bytes.map(|bytes| PendingBytes { location: file.location.clone(), bytes }));
+                pending
+                    .bytes
+                    .extend(bytes.map(|bytes| PendingBytes { location: file.location.clone(), bytes }));
             }
         }
         for file in self.files.values_mut() {

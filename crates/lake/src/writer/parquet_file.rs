@@ -88,9 +88,7 @@ impl ParquetFile {
             *count += column.null_count() as u64;
         }
         self.rows += batch.num_rows() as u64;
-        self.encoder
-            .write(batch)
-            .map_err(|source| LakeError::Parquet { path: self.location.clone(), source })
+        self.encoder.write(batch).map_err(|source| LakeError::Parquet { path: self.location.clone(), source })
     }
 
     /// Ends the current row group.
@@ -130,7 +128,12 @@ impl ParquetFile {
         Ok((rest, data_file))
     }
 
-    fn describe(&self, metadata: &ParquetMetaData, file_bytes: u64, spec_id: i32) -> Result<DataFile, LakeError> {
+    fn describe(
+        &self,
+        metadata: &ParquetMetaData,
+        file_bytes: u64,
+        spec_id: i32,
+    ) -> Result<DataFile, LakeError> {
         let ids = 1..;
         let (mut sizes, mut values, mut nulls) = (HashMap::new(), HashMap::new(), HashMap::new());
         let (mut lower_bounds, mut upper_bounds) = (HashMap::new(), HashMap::new());

@@ -143,7 +143,11 @@ impl Partitioner {
 /// Hours or days since the epoch, rounded down also before it.
 fn unit_of(timestamp_us: i64, unit_us: i64) -> i32 {
     // i64 microseconds are at most 2.6 billion hours: those beyond i32 are refused by the decoder, here they saturate.
-    i32::try_from(timestamp_us.div_euclid(unit_us)).unwrap_or(if timestamp_us < 0 { i32::MIN } else { i32::MAX })
+    i32::try_from(timestamp_us.div_euclid(unit_us)).unwrap_or(if timestamp_us < 0 {
+        i32::MIN
+    } else {
+        i32::MAX
+    })
 }
 
 /// The unit that all timestamps are in, if it is one.

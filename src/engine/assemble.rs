@@ -1,0 +1,97 @@
+//! From settings to the parts of the engine.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use pulselake_actors::{EngineStatus, LiveBoard, Pipeline, PipelineSettings};
+use pulselake_config::{OnDataLoss, Settings};
+use pulselake_decode::DecodeSettings;
+use pulselake_lake::{Lake, LakeSettings, OpenMode, WriterOptions};
+use pulselake_window::WindowSettings;
+
+use super::source::open_source;
+
+/// Size at which a data file is closed and the next one begun, bytes.
+const TARGET_FILE_BYTES: usize = 128 << 20;
+
+/// Opens catalog and warehouse.
+pub(crate) async fn open_lake(settings: &Settings, mode: OpenMode) -> anyhow::Result<Lake> {
+    let locations = settings.locations()?;
+    let lake_settings = LakeSettings {
+        catalog_uri: locations.catalog_uri.expose().to_owned(),
+        warehouse: locations.warehouse_uri.clone(),
+        fsync: settings.lake.fsync,
+    };
+    Ok(Lake::open(&lake_settings, mode).await?)
+}
+
+/// What is valid.
+pub(crate) fn decode_settings(settings: &Settings) -> DecodeSettings {
+    DecodeSettings {
+        max_record_bytes: settings.decode.max_record_bytes,
+        future_tolerance_ms: settings.decode.future_tolerance_ms,
+        max_nesting_depth: settings.decode.max_nesting_depth,
+        source_topic: settings.source.topic.clone(),
+    }
+}
+
+/// Opens the tables (creating them where they are missing) and the source.
+pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Pipeline> {
+    let lake = open_lake(settings, OpenMode::CreateIfMissing).await?;
+    lake.ensure_tables().await?;
+    let source = open_source(settings, &lake).await.context("cannot open the source")?;
+    Ok(Pipeline {
+        settings: pipeline_settings(settings),
+        source,
+        lake,
+        decode: decode_settings(settings),
+        windows: window_settings(settings),
+        writer_options: WriterOptions {
+            zstd_level: settings.bronze.zstd_level,
+            row_group_rows: settings.bronze.row_group_rows,
+            target_file_bytes: TARGET_FILE_BYTES,
+        },
+        status: EngineStatus::default(),
+        board: LiveBoard::default(),
+    })
+}
+
+fn window_settings(settings: &Settings) -> WindowSettings {
+    WindowSettings {
+        watermark_delay_ms: saturating_i64(settings.windows.watermark_delay_ms),
+        allowed_lateness_ms: saturating_i64(settings.windows.allowed_lateness_ms),
+        dedup_horizon_ms: saturating_i64(settings.windows.dedup_horizon_ms),
+        dedup_max_ids: settings.windows.dedup_max_ids,
+    }
+}
+
+fn pipeline_settings(settings: &Settings) -> PipelineSettings {
+    let (engine, supervision) = (&settings.engine, &settings.supervision);
+    PipelineSettings {
+        shards: engine.shard_count(),
+        batch_records: engine.batch_records,
+        batch_bytes: engine.batch_bytes,
+        mailbox_batches: engine.mailbox_batches,
+        idle_timeout: Duration::from_millis(engine.idle_timeout_ms),
+        drain_timeout: Duration::from_millis(engine.drain_timeout_ms),
+        bronze_commit_interval: Duration::from_millis(settings.bronze.commit_interval_ms),
+        bronze_flush_bytes: usize::try_from(settings.bronze.flush_bytes).unwrap_or(usize::MAX),
+        bronze_max_open_hours: settings.bronze.max_open_hours,
+        gold_collect_wait: Duration::from_millis(settings.gold.collect_wait_ms),
+        gold_correction_interval: Duration::from_millis(settings.gold.correction_interval_ms),
+        gold_max_pending_rows: settings.gold.max_pending_rows,
+        backoff_initial: Duration::from_millis(supervision.backoff_initial_ms),
+        backoff_max: Duration::from_millis(supervision.backoff_max_ms),
+        restart_budget: supervision.restart_budget as usize,
+        restart_window: Duration::from_millis(supervision.restart_window_ms),
+        heartbeat_interval: Duration::from_millis(supervision.heartbeat_interval_ms),
+        heartbeat_timeout: Duration::from_millis(supervision.heartbeat_timeout_ms),
+        lag_interval: Duration::from_millis(engine.lag_interval_ms),
+        until_caught_up: settings.source.until_caught_up,
+        continue_on_data_loss: settings.kafka.on_data_loss == OnDataLoss::Continue,
+    }
+}
+
+fn saturating_i64(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

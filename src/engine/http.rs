@@ -1,0 +1,139 @@
+//! The engine's HTTP: metrics and health, on loopback unless told otherwise. Nothing here changes anything.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use pulselake_actors::{EngineStatus, Phase};
+use pulselake_model::tables::HotTable;
+use pulselake_telemetry::TelemetryHandle;
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+/// What the handlers look at.
+#[derive(Clone)]
+struct Watched {
+    status: EngineStatus,
+    telemetry: TelemetryHandle,
+    stale_after: Duration,
+}
+
+/// Answer of `/healthz` and `/readyz`.
+#[derive(Serialize)]
+struct Health {
+    ok: bool,
+    phase: String,
+    reason: Option<String>,
+    lag_records: i64,
+    partitions: usize,
+    restarts: u64,
+    last_bronze_commit_age_ms: Option<i64>,
+}
+
+/// Serves until the process ends. `stale_after` is how long bronze may go without a commit, while records wait,
+/// before the service no longer counts as ready.
+pub(crate) async fn serve(
+    bind: &str,
+    status: EngineStatus,
+    telemetry: TelemetryHandle,
+    stale_after: Duration,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(bind)
+        .await
+        .with_context(|| format!("cannot listen on http.bind = {bind:?}; choose another address, or \"\" for none"))?;
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(Watched { status, telemetry, stale_after });
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(event = "http_failed", %error, "the HTTP server has ended");
+        }
+    });
+    Ok(())
+}
+
+async fn metrics(State(watched): State<Watched>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], watched.telemetry.render()).into_response()
+}
+
+/// Alive: the supervisor runs, whatever the streams do.
+async fn healthz(State(watched): State<Watched>) -> Response {
+    let dead = (watched.status.phase() == Phase::Stopped).then(|| "the service has stopped".to_owned());
+    answer(&watched.status, dead)
+}
+
+/// Ready: every shard runs, and what comes in is being committed.
+async fn readyz(State(watched): State<Watched>) -> Response {
+    answer(&watched.status, not_ready(&watched.status, watched.stale_after))
+}
+
+fn not_ready(status: &EngineStatus, stale_after: Duration) -> Option<String> {
+    match status.phase() {
+        Phase::Running => {}
+        Phase::Starting => return Some("starting".to_owned()),
+        Phase::Restarting(reason) => return Some(format!("a shard is being started again after: {reason}")),
+        Phase::Draining => return Some("draining".to_owned()),
+        Phase::Stopped => return Some("stopped".to_owned()),
+    }
+    let waiting = status.partitions().iter().any(|(_, partition)| partition.bronze_next < partition.end);
+    let age = commit_age_ms(status).unwrap_or_else(|| i64::try_from(status.uptime().as_millis()).unwrap_or(i64::MAX));
+    let is_stale = waiting && age > i64::try_from(stale_after.as_millis()).unwrap_or(i64::MAX);
+    is_stale.then(|| format!("records wait, and bronze has had no commit for {age} ms"))
+}
+
+fn commit_age_ms(status: &EngineStatus) -> Option<i64> {
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    status.table(HotTable::RawEvents).map(|table| now_ms - table.committed_at_ms)
+}
+
+fn answer(status: &EngineStatus, reason: Option<String>) -> Response {
+    let code = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let health = Health {
+        ok: reason.is_none(),
+        phase: phase_name(&status.phase()).to_owned(),
+        reason,
+        lag_records: status.lag(),
+        partitions: status.partitions().len(),
+        restarts: status.restarts(),
+        last_bronze_commit_age_ms: commit_age_ms(status),
+    };
+    (code, Json(health)).into_response()
+}
+
+fn phase_name(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::Running => "running",
+        Phase::Restarting(_) => "restarting",
+        Phase::Draining => "draining",
+        Phase::Stopped => "stopped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn ready_means_running_and_committing() {
+        let status = EngineStatus::default();
+        assert_eq!(not_ready(&status, STALE), Some("starting".to_owned()));
+        status.set_phase(Phase::Running);
+        assert_eq!(not_ready(&status, STALE), None);
+        status.update_partition(0, |partition| partition.end = 10);
+        assert_eq!(not_ready(&status, STALE), None, "the first commit still has time");
+        assert!(not_ready(&status, Duration::ZERO).is_some_and(|reason| reason.contains("no commit")));
+        status.update_partition(0, |partition| partition.bronze_next = 10);
+        assert_eq!(not_ready(&status, Duration::ZERO), None, "nothing waits");
+        status.set_phase(Phase::Restarting("disk full".to_owned()));
+        assert!(not_ready(&status, STALE).is_some_and(|reason| reason.contains("disk full")));
+    }
+}

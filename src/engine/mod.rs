@@ -1,0 +1,11 @@
+//! Puts the engine together from the settings and runs it as a service.
+
+mod assemble;
+mod http;
+mod service;
+mod signals;
+mod source;
+mod summary;
+
+pub(crate) use assemble::{decode_settings, open_lake};
+pub(crate) use service::{Show, serve};
