@@ -16,6 +16,10 @@ const EXIT_WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    if !pulselake_lake::failpoint::arm_from_environment() {
+        eprintln!("error: FAILPOINTS is set, but this build has no failpoints: unset it, or build with --features failpoints");
+        return ExitCode::from(EXIT_WRONG_USAGE);
+    }
     match commands::run(cli.command) {
         Ok(code) => code,
         Err(error) => {

@@ -13,7 +13,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use pulselake_decode::EventDecoder;
 use pulselake_ledger::LastSeen;
 use pulselake_model::{DecodedBatch, RawBatch};
-use pulselake_source::{ErrorAction, PartitionReader, ReaderState, SourceError};
+use pulselake_source::{ErrorAction, PartitionReader, Polled, ReaderState, SourceError};
 use pulselake_telemetry::{ActorMetrics, SourceMetrics, events};
 use tokio::sync::oneshot;
 
@@ -25,13 +25,21 @@ use crate::messages::*;
 use crate::route::{Routing, settle_by_quarantine};
 use crate::status::{EngineStatus, now_us};
 
-/// How long an idle reader waits before it is asked again.
-const QUIET_PAUSE: Duration = Duration::from_millis(5);
+/// How long a reader waits that has less than a full batch but is not at its end: more is on its way.
+const REFILL_PAUSE: Duration = Duration::from_millis(5);
 /// Back-pressure longer than this pauses the partition at the source.
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
 
 /// One piece's messages to the aggregator and to the writer, where they need it.
 type SinkMessages = (Option<Aggregate>, Option<WriteBatch>);
+
+/// Where the reader stands behind a batch, and what follows.
+#[derive(Clone, Copy)]
+struct Reached {
+    position: i64,
+    state: ReaderState,
+    pause: Duration,
+}
 
 /// What a consumer is made of.
 pub struct ConsumerParts {
@@ -61,6 +69,8 @@ pub struct ConsumerParts {
     pub batch_records: usize,
     /// Bytes of one batch at most.
     pub batch_bytes: usize,
+    /// How long a reader at its end waits for more.
+    pub batch_wait: Duration,
     /// How long to stand at the end before windows close.
     pub idle_timeout: Duration,
     /// How often to beat.
@@ -146,29 +156,45 @@ impl PartitionConsumer {
             Err(error) => return self.source_failed(&error, ctx),
         };
         crate::failpoint::reach("consumer::polled");
-        if polled.batch.is_empty() {
-            self.on_quiet(polled.state, ctx);
-            return;
+        let pause = self.pause_after(&polled);
+        if polled.batch.records.is_empty() {
+            self.close_if_idle(polled.state);
+        } else {
+            self.at_end_since = None;
+            self.idle_closed = false;
         }
-        self.at_end_since = None;
-        self.idle_closed = false;
-        self.deliver(polled.batch, polled.state, ctx);
+        if !polled.batch.is_empty() {
+            let reached = Reached { position: polled.batch.next_offset, state: polled.state, pause };
+            self.deliver(polled.batch, reached, ctx);
+        } else if polled.state == ReaderState::Finished {
+            self.finish();
+        } else {
+            ctx.notify_later(ReadNext, pause);
+        }
     }
 
-    /// Nothing to read: close idle windows when the partition has stood at its end for long enough.
-    fn on_quiet(&mut self, state: ReaderState, ctx: &mut Context<Self>) {
-        match state {
-            ReaderState::Finished => return self.finish(),
-            ReaderState::More => {}
-            ReaderState::AtEnd => {
-                let since = *self.at_end_since.get_or_insert_with(Instant::now);
-                if !self.idle_closed && since.elapsed() >= self.parts.idle_timeout {
-                    self.idle_closed = true;
-                    self.parts.aggregator.do_send(CloseIdleWindows);
-                }
-            }
+    /// How long to wait before the next poll: not at all behind a full batch, so that a backlog is read at full speed;
+    /// else long enough that batches do not become tiny.
+    fn pause_after(&self, polled: &Polled) -> Duration {
+        let half_full = 2 * polled.batch.records.len() >= self.parts.batch_records
+            || 2 * polled.batch.bytes.len() >= self.parts.batch_bytes;
+        match polled.state {
+            _ if half_full => Duration::ZERO,
+            ReaderState::AtEnd => self.parts.batch_wait,
+            ReaderState::More | ReaderState::Finished => REFILL_PAUSE,
         }
-        ctx.notify_later(ReadNext, QUIET_PAUSE);
+    }
+
+    /// Without records: closes the newest windows once the partition has stood at its end for long enough.
+    fn close_if_idle(&mut self, state: ReaderState) {
+        if state != ReaderState::AtEnd {
+            return;
+        }
+        let since = *self.at_end_since.get_or_insert_with(Instant::now);
+        if !self.idle_closed && since.elapsed() >= self.parts.idle_timeout {
+            self.idle_closed = true;
+            self.parts.aggregator.do_send(CloseIdleWindows);
+        }
     }
 
     fn finish(&mut self) {
@@ -177,18 +203,17 @@ impl PartitionConsumer {
         let _ = self.parts.finished.send(self.parts.partition);
     }
 
-    fn deliver(&mut self, batch: RawBatch, state: ReaderState, ctx: &mut Context<Self>) {
+    fn deliver(&mut self, batch: RawBatch, reached: Reached, ctx: &mut Context<Self>) {
         if let Err(reason) = verify(&mut self.parts.verify, &batch) {
             let partition = self.parts.partition;
             return self.fail(FailureClass::Stop, format!("partition {partition}: {reason}"), ctx);
         }
-        let position = batch.next_offset;
         let messages = self.prepare(batch);
-        self.send(messages, Some((position, state)), ctx);
+        self.send(messages, Some(reached), ctx);
     }
 
     /// Sends messages to the sinks, one piece after the other; `reached` is where the reader stands after them.
-    fn send(&mut self, messages: Vec<SinkMessages>, reached: Option<(i64, ReaderState)>, ctx: &mut Context<Self>) {
+    fn send(&mut self, messages: Vec<SinkMessages>, reached: Option<Reached>, ctx: &mut Context<Self>) {
         let (aggregator, writer) = (self.parts.aggregator.clone(), self.parts.writer.clone());
         self.delivering_since = Some(Instant::now());
         let delivery = async move {
@@ -284,7 +309,7 @@ impl PartitionConsumer {
         lost
     }
 
-    fn delivered(&mut self, delivered: Result<(), Gone>, reached: Option<(i64, ReaderState)>, ctx: &mut Context<Self>) {
+    fn delivered(&mut self, delivered: Result<(), Gone>, reached: Option<Reached>, ctx: &mut Context<Self>) {
         if let Some(since) = self.delivering_since.take() {
             self.metrics.waited(since.elapsed());
         }
@@ -294,7 +319,7 @@ impl PartitionConsumer {
             ctx.stop();
             return;
         }
-        if let Some((position, _)) = reached {
+        if let Some(Reached { position, .. }) = reached {
             self.parts.status.update_partition(self.parts.partition, |status| {
                 status.position = position;
                 status.end = status.end.max(position);
@@ -307,12 +332,16 @@ impl PartitionConsumer {
                 return self.source_failed(&error, ctx);
             }
         }
-        if reached.is_some_and(|(_, state)| state == ReaderState::Finished) {
-            self.finish();
-            self.confirm_stop();
-            return;
+        match reached {
+            Some(Reached { state: ReaderState::Finished, .. }) => {
+                self.finish();
+                self.confirm_stop();
+            }
+            Some(Reached { pause, .. }) if !pause.is_zero() && !self.is_stopping() => {
+                ctx.notify_later(ReadNext, pause);
+            }
+            _ => ctx.notify(ReadNext),
         }
-        ctx.notify(ReadNext);
     }
 
     fn pause_if_blocked(&mut self) {

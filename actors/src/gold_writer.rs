@@ -188,7 +188,7 @@ impl GoldWriter {
                 Ok(Ok((committed, files))) => actor.committed(&collected, &committed, files),
                 Ok(Err(CommitRefused::Fenced(reason))) => actor.end_runs(&collected, FailureClass::Fenced, &reason),
                 Ok(Err(CommitRefused::Stop(reason))) => actor.end_runs(&collected, FailureClass::Stop, &reason),
-                Ok(Err(CommitRefused::Closed)) => actor.end_runs(&collected, FailureClass::Crash, "a run in this commit was closed"),
+                Ok(Err(CommitRefused::Closed)) => actor.end_runs(&collected, FailureClass::Fenced, "a run in this commit was closed"),
                 Err((class, reason)) => actor.end_runs(&collected, class, &reason),
             }
             actor.collection_done(drained, context);

@@ -17,7 +17,7 @@ mod bronze_writer;
 mod committer;
 mod consumer;
 mod failpoint;
-mod gold_rows;
+pub mod gold_rows;
 mod gold_writer;
 mod heartbeat;
 pub mod kill_switch;

@@ -4,8 +4,10 @@
 //! Bronze has no record timestamps, so stream time runs on event time alone here. That can close a window early,
 //! which makes its late events corrections; the sums stay the truth.
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
+use std::collections::HashSet;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch, sort_to_indices, take_record_batch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use futures::TryStreamExt;
 use pulselake_lake::LakeError;
@@ -30,9 +32,10 @@ pub(crate) async fn refill_from_bronze(
     let columns: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
     let stream = pipeline.lake.scan(HotTable::RawEvents, &columns, Some(filter)).await?;
     let found: Vec<RecordBatch> = stream.try_collect().await?;
-    let mut rejected: Vec<i64> = quarantined_offsets(pipeline, partition, from, to).await?.into_iter().collect();
+    let quarantined = quarantined_offsets(pipeline, partition, from, to).await?;
+    let events = without_offsets(&sorted_by_offset(&found)?, &quarantined)?;
+    let mut rejected: Vec<i64> = quarantined.into_iter().collect();
     rejected.sort_unstable();
-    let events = sorted_by_offset(&found)?;
     let mut batches = vec![decoded(partition, from, to, events, &rejected)];
     if to < low {
         batches.push(decoded(partition, to, low, RecordBatch::new_empty(schema::bronze_events()), &[]));
@@ -40,19 +43,30 @@ pub(crate) async fn refill_from_bronze(
     Ok(batches)
 }
 
-fn sorted_by_offset(found: &[RecordBatch]) -> Result<RecordBatch, LakeError> {
-    let bad = |error: arrow::error::ArrowError| LakeError::BadBatch {
-        table: HotTable::RawEvents.full_name().to_string(),
-        reason: error.to_string(),
+/// The rows that the stream took. What is in quarantine too came by `quarantine replay`, which has given it to gold:
+/// for the stream it is a rejected record.
+fn without_offsets(events: &RecordBatch, quarantined: &HashSet<i64>) -> Result<RecordBatch, LakeError> {
+    let Some(offsets) = events.column_by_name("source_offset").filter(|_| !quarantined.is_empty()) else {
+        return Ok(events.clone());
     };
+    let offsets = offsets.as_primitive::<Int64Type>().values();
+    let keep: BooleanArray = offsets.iter().map(|offset| Some(!quarantined.contains(offset))).collect();
+    filter_record_batch(events, &keep).map_err(bad_bronze)
+}
+
+fn bad_bronze(error: arrow::error::ArrowError) -> LakeError {
+    LakeError::BadBatch { table: HotTable::RawEvents.full_name().to_string(), reason: error.to_string() }
+}
+
+fn sorted_by_offset(found: &[RecordBatch]) -> Result<RecordBatch, LakeError> {
     let Some(first) = found.first() else { return Ok(RecordBatch::new_empty(schema::bronze_events())) };
-    let all = concat_batches(&first.schema(), found).map_err(bad)?;
+    let all = concat_batches(&first.schema(), found).map_err(bad_bronze)?;
     let offsets = all.column_by_name("source_offset").ok_or_else(|| LakeError::BadBatch {
         table: HotTable::RawEvents.full_name().to_string(),
         reason: "no column source_offset".to_string(),
     })?;
-    let order = sort_to_indices(offsets, None, None).map_err(bad)?;
-    take_record_batch(&all, &order).map_err(bad)
+    let order = sort_to_indices(offsets, None, None).map_err(bad_bronze)?;
+    take_record_batch(&all, &order).map_err(bad_bronze)
 }
 
 /// Bronze rows in the form that the decoder gives.

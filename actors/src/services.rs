@@ -86,9 +86,10 @@ impl Services {
     /// Ends a shard's run everywhere outside the shard, and returns when nothing of it can be committed any more.
     pub async fn close_generation(&self, key: GenerationKey) {
         let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } = &self.addresses;
+        // The gold writer first: its requests carry rows of other shards too, and must not meet a closed committer.
         // A service that has died has nothing in flight: its error says as much as its answer.
+        let _ = gold_writer.send(CloseGeneration { key }).await;
         let _ = futures::join!(
-            gold_writer.send(CloseGeneration { key }),
             quarantine_committer.send(CloseGeneration { key }),
             bronze_committer.send(CloseGeneration { key }),
             gold_committer.send(CloseGeneration { key }),

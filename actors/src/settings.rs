@@ -11,6 +11,8 @@ pub struct PipelineSettings {
     pub batch_records: usize,
     /// Bytes of values that one batch holds at most.
     pub batch_bytes: usize,
+    /// How long a reader at its end waits for more before it hands a batch on.
+    pub batch_wait: Duration,
     /// Capacity of each mailbox, in batches.
     pub mailbox_batches: usize,
     /// How long a partition must stand at its end before its newest windows close.

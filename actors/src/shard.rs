@@ -266,6 +266,7 @@ impl ShardBuilder<'_> {
             writer,
             batch_records: settings.batch_records,
             batch_bytes: settings.batch_bytes,
+            batch_wait: settings.batch_wait,
             idle_timeout: settings.idle_timeout,
             heartbeat_interval: settings.heartbeat_interval,
             finished: self.reports.finished.clone(),

@@ -104,6 +104,7 @@ pub struct Supervisor {
     ended_sender: UnboundedSender<usize>,
     ended_receiver: UnboundedReceiver<usize>,
     next_lag: Instant,
+    last_check: Instant,
 }
 
 /// Runs a pipeline until it is caught up (bounded runs), until `shutdown` completes, or until it fails.
@@ -167,6 +168,7 @@ impl Supervisor {
             ended_sender,
             ended_receiver,
             next_lag: Instant::now(),
+            last_check: Instant::now(),
             pipeline,
         }
     }
@@ -409,7 +411,27 @@ impl Supervisor {
     }
 
     async fn on_check(&mut self) -> Result<(), RunError> {
+        self.check_heartbeats();
+        let now = Instant::now();
+        for shard in 0..self.slots.len() {
+            if self.slots[shard].restart_at.is_some_and(|at| at <= now) {
+                self.start_shard(shard).await?;
+            }
+        }
+        if self.next_lag <= now {
+            self.next_lag = now + self.pipeline.settings.lag_interval;
+            self.measure_lag();
+        }
+        Ok(())
+    }
+
+    fn check_heartbeats(&mut self) {
         let timeout = self.pipeline.settings.heartbeat_timeout;
+        let since_last_check = std::mem::replace(&mut self.last_check, Instant::now()).elapsed();
+        if since_last_check > timeout / 2 {
+            // This thread was held up itself (a stopped process, a long drain): silence says nothing about the others.
+            return;
+        }
         for slot in &self.slots {
             if let Some(running) = &slot.running
                 && let Some((actor, silence)) = running.heartbeats.silent_for(timeout)
@@ -423,17 +445,6 @@ impl Supervisor {
             let reason = format!("no heartbeat for {} ms (supervision.heartbeat_timeout_ms)", silence.as_millis());
             self.services.kill_switch.trip(Failure { actor, class: FailureClass::Crash, reason });
         }
-        let now = Instant::now();
-        for shard in 0..self.slots.len() {
-            if self.slots[shard].restart_at.is_some_and(|at| at <= now) {
-                self.start_shard(shard).await?;
-            }
-        }
-        if self.next_lag <= now {
-            self.next_lag = now + self.pipeline.settings.lag_interval;
-            self.measure_lag();
-        }
-        Ok(())
     }
 
     /// Looks at the ends of the partitions, beside the streams: a broker that does not answer must not stop anything.

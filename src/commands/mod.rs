@@ -1,6 +1,7 @@
 //! What the commands do.
 
 mod config;
+mod generate;
 mod output;
 mod service;
 mod shell;
@@ -23,7 +24,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => service::demo(&args),
         Command::Run(args) => service::run(&args),
         Command::Init(args) => service::init(&args),
-        Command::Generate(_) => bail!("pulselake generate is not in this build yet"),
+        Command::Generate(args) => generate::run(&args),
         Command::Tables(_) => bail!("pulselake tables is not in this build yet"),
         Command::Audit(_) => bail!("pulselake audit is not in this build yet"),
         Command::Quarantine(_) => bail!("pulselake quarantine is not in this build yet"),

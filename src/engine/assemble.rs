@@ -71,6 +71,7 @@ fn pipeline_settings(settings: &Settings) -> PipelineSettings {
         shards: engine.shard_count(),
         batch_records: engine.batch_records,
         batch_bytes: engine.batch_bytes,
+        batch_wait: Duration::from_millis(engine.batch_wait_ms),
         mailbox_batches: engine.mailbox_batches,
         idle_timeout: Duration::from_millis(engine.idle_timeout_ms),
         drain_timeout: Duration::from_millis(engine.drain_timeout_ms),

@@ -9,3 +9,4 @@ mod summary;
 
 pub(crate) use assemble::{decode_settings, open_lake};
 pub(crate) use service::{Show, serve};
+pub(crate) use source::generator_settings;

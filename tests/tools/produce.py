@@ -5,8 +5,9 @@
 Each line becomes one record: the key is the event's video_id, the record timestamp its event time, the partition what
 Kafka's own (Java) producer would choose. Prints one JSON object with the number of records per partition.
 
-With --hostile, the records of that file are spread evenly among the good ones. Their key is their name and they carry the
-header `pulselake-test-expected`: the error code that quarantine must show, or VALID. topic_recount.py checks it.
+With --hostile, the bad records of that file are spread evenly among the good ones; its valid but odd ones come before
+or after all good ones, by their time, so that none of them makes the good ones late. Their key is their name, and the
+header `pulselake-test-expected` says what must become of them: an error code or `valid`. topic_recount.py checks it.
 With --transaction-size, records are written in transactions, so that offsets have gaps (the commit markers).
 """
 
@@ -17,32 +18,27 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from confluent_kafka import KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from hostile import EXPECTED_HEADER, read_hostile_records
+# The modules that the verifiers share with this script.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "verify"))
+from event_time import time_us
+from hostile import EXPECTED_HEADER, VALID, HostileRecord, read_hostile_records
 
 LARGEST_RECORD_BYTES = 16 * 1024 * 1024
 
 
 class Record(NamedTuple):
-    """What goes to Kafka; `timestamp_ms` 0 lets the client stamp it with the present."""
+    """What goes to Kafka."""
 
     key: bytes
-    value: bytes | None
+    value: bytes
     timestamp_ms: int
     headers: list[tuple[str, bytes]]
-
-
-def event_time_ms(value: object) -> int:
-    """Milliseconds since the epoch of an `event_timestamp` (RFC 3339 or epoch milliseconds)."""
-    if isinstance(value, int):
-        return value
-    return round(datetime.fromisoformat(str(value).replace("Z", "+00:00")).timestamp() * 1000)
 
 
 def read_events(path: Path, key_field: str, limit: int | None) -> Iterator[Record]:
@@ -54,18 +50,35 @@ def read_events(path: Path, key_field: str, limit: int | None) -> Iterator[Recor
                 return
             value = line.rstrip(b"\r\n")
             event = json.loads(value)
-            yield Record(str(event[key_field]).encode(), value, event_time_ms(event["event_timestamp"]), [])
+            yield Record(str(event[key_field]).encode(), value, time_us(event["event_timestamp"]) // 1000, [])
 
 
-def spread(good: list[Record], extra: list[Record]) -> Iterator[Record]:
-    """The good records in their order, with the extra ones at even distances between them."""
+def spread(good: list[Record], bad: list[Record]) -> Iterator[Record]:
+    """The good records in their order, with the bad ones at even distances between them."""
     due = 0
     for number, record in enumerate(good, start=1):
         yield record
-        while due < len(extra) and due * len(good) < number * len(extra):
-            yield extra[due]
+        while due < len(bad) and due * len(good) < number * len(bad):
+            yield bad[due]
             due += 1
-    yield from extra[due:]
+    yield from bad[due:]
+
+
+def mix(good: list[Record], hostile: list[HostileRecord]) -> Iterator[Record]:
+    """Good and hostile records in the order in which they are produced."""
+    first_ms = good[0].timestamp_ms if good else 0
+    before, bad, after = [], [], []
+    for entry in hostile:
+        headers = [(EXPECTED_HEADER, entry.expect.encode())]
+        record = Record(entry.name.encode(), entry.value, entry.timestamp_ms, headers)
+        if entry.expect != VALID:
+            bad.append(record)
+            continue
+        event_ms = time_us(json.loads(entry.value)["event_timestamp"]) // 1000
+        (before if event_ms < first_ms else after).append((event_ms, record))
+    for odd_ones, rest in ((before, spread(good, bad)), (after, iter(()))):
+        yield from (record for _, record in sorted(odd_ones, key=lambda timed: timed[0]))
+        yield from rest
 
 
 def create_topic(brokers: str, topic: str, partitions: int) -> None:
@@ -176,13 +189,9 @@ def main() -> None:
     events = read_events(arguments.file, arguments.key_field, arguments.limit)
     hostile_count = 0
     if arguments.hostile:
-        good = list(events)
-        hostile = [
-            Record(h.name.encode(), h.value, h.timestamp_ms or 0, [(EXPECTED_HEADER, h.expected.encode())])
-            for h in read_hostile_records(arguments.hostile)
-        ]
+        hostile = read_hostile_records(arguments.hostile)
         hostile_count = len(hostile)
-        events = spread(good, hostile)
+        events = mix(list(events), hostile)
     delivery = produce(arguments, events)
     print(
         json.dumps(

@@ -56,16 +56,6 @@ def watch_time(body: str) -> int:
     return int(value) if 0 <= value <= LONGEST_WATCH_TIME_MS else 0
 
 
-def time_us(value: object) -> int:
-    """Microseconds since the epoch of an `event_timestamp`: RFC 3339 or epoch milliseconds."""
-    if isinstance(value, int):
-        return value * 1000
-    text = str(value).replace("Z", "+00:00").replace("z", "+00:00")
-    moment = datetime.fromisoformat(text)
-    since_epoch = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    return (since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds
-
-
 def gold_sums(connection: duckdb.DuckDBPyConnection) -> Counter[Key]:
     """SUM over gold per video and minute, in the form of Recount.counts; zeros are left out."""
     columns = {**COUNT_COLUMNS, WATCH_TIME: "watch_time_sum_ms"}

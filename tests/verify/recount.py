@@ -14,8 +14,9 @@ from pathlib import Path
 import pyarrow as pa
 from pyiceberg.table import Table
 
+from event_time import time_us
 from lake_tables import BRONZE, GOLD, load_hot_tables, read_with_pyiceberg
-from naive import Recount, compare, gold_sums, time_us
+from naive import Recount, compare, gold_sums
 from report import finish
 
 COLUMNS = ("source_partition", "source_offset", "event_id", "video_id", "event_timestamp", "event_type", "payload_json")

@@ -13,12 +13,12 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.schema import Schema
 from pyiceberg.types import BinaryType, IcebergType, IntegerType, LongType, NestedField, StringType, TimestamptzType
 
+from event_time import EPOCH
 from lake_tables import BRONZE, CATALOG_NAME, COUNT_COLUMNS, GOLD, QUARANTINE
 from naive import WATCH_TIME, Recount
 
 STRING, INT, LONG, TIME, BINARY = StringType(), IntegerType(), LongType(), TimestamptzType(), BinaryType()
 INGESTED_AT = datetime(2026, 2, 7, 12, 0, tzinfo=timezone.utc)
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 COLUMNS: dict[str, list[tuple[str, IcebergType]]] = {
     BRONZE: [

@@ -21,8 +21,9 @@ from unittest import mock
 import recount
 import topic_recount
 import verify_totals
-from naive import time_us, watch_time
-from sample_lake import EPOCH, SampleLake
+from event_time import EPOCH, time_us
+from naive import watch_time
+from sample_lake import SampleLake
 
 PRODUCE = Path(__file__).resolve().parent.parent / "tools" / "produce.py"
 KINDS = ["impression", "play_start", "like", "share", "play_finish", "skip"]
@@ -254,9 +255,17 @@ class Naive(unittest.TestCase):
         self.assertEqual({body: watch_time(body) for body in cases}, cases)
 
     def test_times(self) -> None:
-        self.assertEqual(time_us("1970-01-01T00:00:01.500Z"), 1_500_000)
-        self.assertEqual(time_us("1970-01-01T02:00:00+02:00"), 0)
-        self.assertEqual(time_us(1_500), 1_500_000)
+        cases = {
+            "1970-01-01T00:00:01.500Z": 1_500_000,
+            "1970-01-01t02:00:00+02:00": 0,
+            "1970-01-01 00:00:00.1234567891z": 123_456,
+            "2016-12-31T23:59:60Z": 1_483_228_800_000_000,
+            1_500: 1_500_000,
+        }
+        self.assertEqual({text: time_us(text) for text in cases}, cases)
+        for text in ("1970-01-01", "1970-01-01T00:00:00", "1970-13-01T00:00:00Z", True, 1.5, None):
+            with self.subTest(text), self.assertRaises(ValueError):
+                time_us(text)
 
 
 @unittest.skipUnless(os.environ.get("PULSELAKE_TEST_KAFKA"), "needs a broker: run under with-kafka.sh")
@@ -333,8 +342,13 @@ class TopicRecount(VerifierCase):
 
 
 HOSTILE = [
-    {"name": "not_utf8", "value_base64": "/w==", "expected": "NOT_UTF8"},
-    {"name": "cut_off", "value_base64": "eyJldmVudF9pZCI6", "expected": "MALFORMED_JSON"},
+    {"name": "not_utf8", "value_base64": "/w==", "timestamp_ms": 1770458400123, "expect": "NOT_UTF8"},
+    {
+        "name": "cut_off",
+        "repeat": [{"text": '{"event_id":', "times": 2}],
+        "timestamp_ms": 1770458400123,
+        "expect": "MALFORMED_JSON",
+    },
 ]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import duckdb
 
+from event_time import time_us
 from lake_tables import COUNT_COLUMNS, load_hot_tables, read_with_duckdb, read_with_pyiceberg
-from naive import time_us
 from report import finish
 
 NEEDED_COLUMNS = {

@@ -234,10 +234,11 @@ fn event_timestamp(header: &RawHeader<'_>) -> Result<i64, Rejection> {
 }
 
 fn event_type(header: &RawHeader<'_>) -> Result<EventType, Rejection> {
-    let name = required_string(header, Field::EventType)?;
+    let raw = required(header, Field::EventType)?;
+    let name = non_empty_string(Field::EventType, raw)?;
     EventType::parse(&name).ok_or_else(|| {
         let names = EventType::ALL.map(EventType::as_str).join(", ");
-        let reason = format!("event_type {} is none of {names}", shown(&name));
+        let reason = format!("event_type {} is none of {names}", shown(raw));
         Rejection::new(ErrorCode::UnknownEventType, reason)
     })
 }

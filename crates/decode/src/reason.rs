@@ -1,24 +1,24 @@
 //! Puts untrusted text into an `error_reason`: printable, on one line, and cut.
 
-use std::fmt::Write;
-
 /// How many characters of a value a reason shows.
 const SHOWN_CHARS: usize = 120;
 
-/// The first 120 characters of `text`; what doesn't print, breaks the line or reorders it is shown as `\u{…}`.
+/// The beginning of `text` in at most 120 characters; what doesn't print, breaks the line or reorders it is shown as
+/// `\u{…}`, whole.
 pub(crate) fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(SHOWN_CHARS) + 4);
-    let mut chars = text.chars();
-    for char in chars.by_ref().take(SHOWN_CHARS) {
-        if is_unprintable(char) {
-            // Writing to a String can't fail.
-            let _ = write!(out, "{}", char.escape_unicode());
-        } else {
-            out.push(char);
+    let mut shown_chars = 0;
+    for char in text.chars() {
+        let escape = is_unprintable(char).then(|| char.escape_unicode());
+        shown_chars += escape.as_ref().map_or(1, ExactSizeIterator::len);
+        if shown_chars > SHOWN_CHARS {
+            out.push('…');
+            break;
         }
-    }
-    if chars.next().is_some() {
-        out.push('…');
+        match escape {
+            Some(escaped) => out.extend(escaped),
+            None => out.push(char),
+        }
     }
     out
 }
@@ -44,6 +44,11 @@ mod tests {
         assert_eq!(shown(&"é".repeat(121)), format!("{}…", "é".repeat(120)));
         assert_eq!(cut(&"é".repeat(121)), "é".repeat(120));
         assert_eq!(cut("short"), "short");
+    }
+
+    #[test]
+    fn escapes_count_as_they_are_shown() {
+        assert_eq!(shown(&"\0".repeat(1_000)), format!("{}…", "\\u{0}".repeat(24)));
     }
 
     #[test]

@@ -38,8 +38,11 @@ pub struct LedgeredAppend {
 impl LedgeredAppend {
     /// The ledger after this commit on a table whose ledger is `head`.
     pub fn ledger_after(&self, head: Option<&Ledger>) -> Ledger {
-        let mut ledger =
-            apply_advances(head, &self.cluster_id, &self.fingerprint, &self.commit_id, &self.advances);
+        let mut ledger = match head {
+            // A replay alone takes nothing from the stream: source and decoder of the stream stay as they are.
+            Some(known) if self.advances.is_empty() => known.clone(),
+            _ => apply_advances(head, &self.cluster_id, &self.fingerprint, &self.commit_id, &self.advances),
+        };
         if let Some((topic, entry)) = &self.replayed {
             let committed = ReplayLedger { commit_id: self.commit_id.clone(), ..entry.clone() };
             ledger.replayed.insert(topic.clone(), committed);

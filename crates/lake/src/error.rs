@@ -122,7 +122,7 @@ pub enum LakeError {
         table: String,
         /// The crate's error.
         #[source]
-        source: iceberg::Error,
+        source: Box<iceberg::Error>,
     },
     /// Encoding Parquet.
     #[error("cannot encode {path}: {source}")]
@@ -190,7 +190,7 @@ impl LakeError {
 
     pub(crate) fn iceberg(action: &'static str, table: &str) -> impl FnOnce(iceberg::Error) -> Self {
         let table = table.to_string();
-        move |source| Self::Iceberg { action, table, source }
+        move |source| Self::Iceberg { action, table, source: Box::new(source) }
     }
 }
 

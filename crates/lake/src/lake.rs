@@ -5,9 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 use iceberg::expr::Predicate;
 use iceberg::io::{FileIO, FileIOBuilder};
 use iceberg::spec::{TableMetadata, TableMetadataBuilder};
@@ -19,6 +16,7 @@ use pulselake_model::tables::HotTable;
 
 use crate::catalog::{CatalogStore, database_path};
 use crate::storage::{LocalStorageFactory, local_path};
+use crate::view::BatchStream;
 use crate::{LakeError, tables};
 
 /// Where the lake is.
@@ -195,17 +193,8 @@ impl Lake {
         table: HotTable,
         columns: &[&str],
         filter: Option<Predicate>,
-    ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
-        let name = table.full_name();
-        let loaded = self.load(table).await?;
-        let mut scan = loaded.scan();
-        scan = if columns.is_empty() { scan.select_all() } else { scan.select(columns.iter().copied()) };
-        if let Some(predicate) = filter {
-            scan = scan.with_filter(predicate);
-        }
-        let plan = scan.build().map_err(LakeError::iceberg("plan a scan of", name))?;
-        let batches = plan.to_arrow().await.map_err(LakeError::iceberg("scan", name))?;
-        Ok(batches.map_err(move |error| LakeError::iceberg("scan", name)(error)).boxed())
+    ) -> Result<BatchStream, LakeError> {
+        self.view(table).await?.scan(columns, filter, None).await
     }
 
     /// Deletes a data file that no snapshot refers to: one of a commit that was refused with a known outcome.

@@ -26,6 +26,7 @@ mod rewind;
 mod snapshot;
 pub mod storage;
 mod tables;
+mod view;
 pub mod writer;
 
 pub use append::{LedgeredAppend, Receipt};
@@ -35,4 +36,5 @@ pub use lake::{CommitLimits, Lake, LakeSettings, OpenMode};
 pub use overview::TableOverview;
 pub use rewind::RewindReport;
 pub use tables::{FORMAT_PROPERTY, FORMAT_VERSION};
+pub use view::{BatchStream, TableView};
 pub use writer::{TableWriter, WriterOptions, hour_partitions, prefix_within_partition_cap};

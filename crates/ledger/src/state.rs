@@ -123,9 +123,9 @@ pub struct ReplayLedger {
     pub commit_id: String,
     /// Source offsets that entered, per partition.
     pub offsets: BTreeMap<i32, OffsetRanges>,
-    /// Of these, how many the table did not take because their event_id was there already (gold).
-    #[serde(default)]
-    pub duplicates: u64,
+    /// Of these, how many the table did not count because their event_id was there already (gold), per partition.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub duplicates: BTreeMap<i32, u64>,
 }
 
 impl Ledger {

@@ -10,6 +10,7 @@
 pub mod error;
 pub mod event;
 pub mod files;
+pub mod generator;
 pub mod kafka;
 pub mod source;
 mod static_assignment;
@@ -17,6 +18,7 @@ mod static_assignment;
 pub use error::{ErrorAction, SourceError};
 pub use event::{AssignmentEvent, RevokeAck};
 pub use files::{FileSource, FileSourceSettings};
+pub use generator::{GeneratorPace, GeneratorSource, GeneratorSourceSettings};
 pub use kafka::{GroupMode, KafkaSettings, KafkaSink, KafkaSinkSettings, KafkaSource};
 pub use source::{
     OffsetBounds, PartitionReader, Polled, Progress, ReaderState, Source, SourceIdentity, UNKNOWN_END,

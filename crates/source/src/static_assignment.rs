@@ -19,7 +19,10 @@ struct State {
 
 impl StaticAssignment {
     pub(crate) fn new(partitions: Vec<i32>) -> Self {
-        Self { state: Mutex::new(State { first: Some(partitions), is_closed: false }), closed: Condvar::new() }
+        Self {
+            state: Mutex::new(State { first: Some(partitions), is_closed: false }),
+            closed: Condvar::new(),
+        }
     }
 
     pub(crate) fn next_event(&self, wait: Duration) -> Option<AssignmentEvent> {

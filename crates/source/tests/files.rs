@@ -83,7 +83,14 @@ const NAMES: [&str; 3] = ["a.ndjson", "a.ndjson.gz", "a.jsonl.zst"];
 
 #[test]
 fn every_packing_gives_the_lines_with_their_numbers() {
-    let content = text(&["\u{feff}{\"n\":0}\n", "\n", "{\"n\":2}\r\n", "\r\n", "{\"n\":\"ä\u{1F600}\"}\n", "{\"n\":5}"]);
+    let content = text(&[
+        "\u{feff}{\"n\":0}\n",
+        "\n",
+        "{\"n\":2}\r\n",
+        "\r\n",
+        "{\"n\":\"ä\u{1F600}\"}\n",
+        "{\"n\":5}",
+    ]);
     let expected: Records = vec![
         (0, b"{\"n\":0}".to_vec()),
         (2, b"{\"n\":2}".to_vec()),
@@ -116,16 +123,19 @@ fn every_packing_gives_the_lines_with_their_numbers() {
 #[test]
 fn many_lines_come_whole_whatever_the_limits_of_a_poll() {
     let root = tempfile::tempdir().unwrap();
-    let lines: Vec<String> = (0..30_000).map(|n| format!("{{\"n\":{n},\"x\":\"{}\"}}\n", "y".repeat(n % 150))).collect();
+    let lines: Vec<String> =
+        (0..30_000).map(|n| format!("{{\"n\":{n},\"x\":\"{}\"}}\n", "y".repeat(n % 150))).collect();
     let content = lines.concat();
     std::fs::write(root.path().join("a.ndjson.zst"), packed("a.zst", content.as_bytes())).unwrap();
     let source = source_with(root.path(), |settings| settings.prefetch_max_bytes = 1 << 17);
     for max_records in [1, 7, 5_000, usize::MAX] {
         let (records, end) = read(&mut *source.open(0, 0, None).unwrap(), max_records).unwrap();
         assert_eq!(end, 30_000);
-        assert!(records.iter().enumerate().all(|(n, (offset, value))| {
-            *offset == n as i64 && value == lines[n].trim_end().as_bytes()
-        }));
+        assert!(
+            records.iter().enumerate().all(|(n, (offset, value))| {
+                *offset == n as i64 && value == lines[n].trim_end().as_bytes()
+            })
+        );
         assert_eq!(records.len(), 30_000);
     }
 }
@@ -217,8 +227,10 @@ fn a_new_reader_takes_over_even_when_the_old_one_is_kept_and_full() {
 }
 
 fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
-    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 }

@@ -89,7 +89,13 @@ pub fn fenced(table: HotTable, partition: i32, generation: u64, reason: &str) {
 
 /// A file that no snapshot refers to could not be deleted; a janitor finds it later.
 pub fn orphan_left(table: HotTable, path: &str, reason: &str) {
-    warn!(event = "orphan_left", table = table.full_name(), path, reason, "an unused file could not be deleted");
+    warn!(
+        event = "orphan_left",
+        table = table.full_name(),
+        path,
+        reason,
+        "an unused file could not be deleted"
+    );
 }
 
 /// A ledger stands in the table's property but in no snapshot that is left; the property is trusted.

@@ -81,6 +81,7 @@ pub struct SourceMetrics {
     lost: Counter,
     quarantined: Counter,
     by_code: [Counter; ErrorCode::COUNT],
+    /// Set by [`set_consumer_lag`]; kept here to end with the consumer.
     lag: Gauge,
 }
 
@@ -129,7 +130,6 @@ impl SourceMetrics {
     pub fn lost(&self, offsets: u64) {
         self.lost.increment(offsets);
     }
-
 }
 
 impl Drop for SourceMetrics {

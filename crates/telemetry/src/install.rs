@@ -82,7 +82,7 @@ mod tests {
         source.rejected(&by_code);
         source.replayed(10);
         source.lost(1);
-        crate::set_consumer_lag(3, 99);
+        crate::set_consumer_lag(7, 99);
         let windows = WindowMetrics::new(7);
         windows.counted(WindowCounts { late: 1, dropped: 2, duplicates: 3, evicted_ids: 4 });
         windows.state(2, 100, Some(0));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef as ArrowSchemaRef;
 use bytes::Bytes;
-use iceberg::spec::{DataFile, PartitionSpecRef, SchemaRef, TableMetadata};
+use iceberg::spec::{DataFile, TableMetadata};
 use parquet::file::properties::WriterProperties;
 use pulselake_model::tables::HotTable;
 
@@ -50,8 +50,7 @@ pub(crate) struct Encoder {
     partitioner: Partitioner,
     files: BTreeMap<PartitionKey, ParquetFile>,
     arrow_schema: ArrowSchemaRef,
-    schema: SchemaRef,
-    spec: PartitionSpecRef,
+    spec_id: i32,
     properties: WriterProperties,
     target_file_bytes: usize,
     /// Bound on what all files hold in memory, bytes.
@@ -75,8 +74,7 @@ impl Encoder {
             files: BTreeMap::new(),
             properties: writer_properties(&arrow_schema, options),
             arrow_schema,
-            schema: metadata.current_schema().clone(),
-            spec: metadata.default_partition_spec().clone(),
+            spec_id: metadata.default_partition_spec_id(),
             target_file_bytes: options.target_file_bytes,
             max_buffered_bytes,
             data_location: format!("{}/data", metadata.location()),
@@ -106,7 +104,7 @@ impl Encoder {
 
     fn begin(&mut self, key: PartitionKey) -> Result<ParquetFile, LakeError> {
         let partition = self.partitioner.tuple(key);
-        let directory = self.spec.partition_to_path(&partition, self.schema.clone());
+        let directory = self.partitioner.directory(key);
         let location = format!("{}/{directory}/{}-{}.parquet", self.data_location, self.id, self.file_number);
         self.file_number += 1;
         ParquetFile::new(location, partition, self.arrow_schema.clone(), self.properties.clone())
@@ -156,7 +154,7 @@ impl Encoder {
 
     fn finish(&self, file: ParquetFile) -> Result<FinishedFile, LakeError> {
         let location = file.location.clone();
-        let (rest, data_file) = file.finish(self.spec.spec_id())?;
+        let (rest, data_file) = file.finish(self.spec_id)?;
         Ok(FinishedFile { location, rest, data_file })
     }
 

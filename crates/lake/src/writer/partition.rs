@@ -65,6 +65,23 @@ impl Partitioner {
         Struct::from_iter(std::iter::once(Some(time)).chain(bucket))
     }
 
+    /// The partition's directory under `data/`, as Iceberg's own writers name it (the crate writes hours as numbers).
+    pub(crate) fn directory(&self, key: PartitionKey) -> String {
+        let start = i64::from(key.time)
+            .checked_mul(self.unit_us)
+            .and_then(chrono::DateTime::<chrono::Utc>::from_timestamp_micros);
+        let format = if self.unit_us == DAY_US { "%Y-%m-%d" } else { "%Y-%m-%d-%H" };
+        let time = start.map_or_else(|| key.time.to_string(), |moment| moment.format(format).to_string());
+        let mut directory = String::new();
+        for (_, name, transform) in tables::partition_fields(self.table) {
+            match transform {
+                Transform::Bucket(_) => directory.push_str(&format!("/{name}={}", key.bucket)),
+                _ => directory.push_str(&format!("/{name}={time}")),
+            }
+        }
+        directory.trim_start_matches('/').to_string()
+    }
+
     /// The parts of `batch`, each of one partition; rows of a partition keep their order.
     pub(crate) fn split(&self, batch: &RecordBatch) -> Result<Vec<(PartitionKey, RecordBatch)>, LakeError> {
         let times = self.times(batch)?;

@@ -43,7 +43,7 @@ pub(super) fn kind_of(path: &Path) -> Option<FileKind> {
 ///
 /// A path is a file, a directory (all readable files below it; others are passed over) or a pattern.
 pub(super) fn expand(paths: &[String]) -> Result<Vec<InputFile>, SourceError> {
-    let mut found = BTreeSet::new();
+    let mut found = Found::default();
     for path in paths {
         // A name that is there is taken as it stands, even if it could be read as a pattern.
         let literal = Path::new(path);
@@ -55,28 +55,36 @@ pub(super) fn expand(paths: &[String]) -> Result<Vec<InputFile>, SourceError> {
             setting: "files.paths".to_owned(),
             detail: format!("{path:?} is not a pattern: {error}"),
         })?;
-        let before = found.len();
+        let mut is_matched = false;
         for entry in matches {
             let entry = entry.map_err(|error| unreadable(error.path(), error.error()))?;
             add(&entry, true, &mut found)?;
+            is_matched = true;
         }
-        if found.len() == before {
+        if !is_matched {
             return Err(SourceError::Settings {
                 setting: "files.paths".to_owned(),
                 detail: format!("{path:?} is neither a file nor a directory with files, and matches none"),
             });
         }
     }
-    if found.is_empty() {
+    if found.paths.is_empty() {
         return Err(SourceError::Settings {
             setting: "files.paths".to_owned(),
             detail: "names no .ndjson, .jsonl, .json (also .gz, .zst) or .parquet file".to_owned(),
         });
     }
-    found.into_iter().map(described).collect()
+    found.paths.into_iter().map(described).collect()
 }
 
-fn add(path: &Path, is_named: bool, found: &mut BTreeSet<PathBuf>) -> Result<(), SourceError> {
+/// The files found so far, and where they really lie: `a`, `./a` and a link to it are one file.
+#[derive(Default)]
+struct Found {
+    paths: BTreeSet<PathBuf>,
+    real_paths: BTreeSet<PathBuf>,
+}
+
+fn add(path: &Path, is_named: bool, found: &mut Found) -> Result<(), SourceError> {
     if path.is_dir() {
         let entries = std::fs::read_dir(path).map_err(|error| unreadable(path, &error))?;
         for entry in entries {
@@ -85,13 +93,17 @@ fn add(path: &Path, is_named: bool, found: &mut BTreeSet<PathBuf>) -> Result<(),
         return Ok(());
     }
     if kind_of(path).is_some() {
-        found.insert(path.to_path_buf());
+        let real = path.canonicalize().map_err(|error| unreadable(path, &error))?;
+        if found.real_paths.insert(real) {
+            found.paths.insert(path.to_path_buf());
+        }
         return Ok(());
     }
     if is_named {
         return Err(SourceError::File {
             path: path.to_path_buf(),
-            detail: "is of no kind that can be read: .ndjson, .jsonl, .json (plain, .gz, .zst) or .parquet".to_owned(),
+            detail: "is of no kind that can be read: .ndjson, .jsonl, .json (plain, .gz, .zst) or .parquet"
+                .to_owned(),
         });
     }
     tracing::debug!(path = %path.display(), "not an input file, passed over");
@@ -111,7 +123,8 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> SourceError {
 
 /// A name for exactly this list: the files' names below their common directory, and their sizes.
 pub(super) fn fingerprint(files: &[InputFile]) -> String {
-    let mut common: PathBuf = files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new("")).into();
+    let mut common: PathBuf =
+        files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new("")).into();
     while !files.iter().all(|file| file.path.starts_with(&common)) {
         common.pop();
     }
@@ -144,7 +157,7 @@ mod tests {
             touch(root.path(), name, b"x");
         }
         let path = |name: &str| root.path().join(name).display().to_string();
-        let all = expand(&[path(""), path("*.ndjson"), path("b.ndjson")]).unwrap();
+        let all = expand(&[path(""), path("*.ndjson"), path("deep/../b.ndjson")]).unwrap();
         assert_eq!(names(root.path(), &all), ["a.jsonl.gz", "b.ndjson", "d.json.zst", "deep/c.parquet"]);
         let kinds: Vec<FileKind> = all.iter().map(|file| file.kind).collect();
         assert_eq!(kinds, [FileKind::GzipLines, FileKind::Lines, FileKind::ZstdLines, FileKind::Parquet]);

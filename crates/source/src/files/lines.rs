@@ -55,15 +55,16 @@ impl LineReader {
     ) -> io::Result<Self> {
         let counted = BufReader::with_capacity(BUFFER_BYTES, Counted { file, done_bytes });
         let input: Box<dyn BufRead + Send> = match kind {
-            FileKind::GzipLines => {
-                Box::new(BufReader::with_capacity(BUFFER_BYTES, flate2::bufread::MultiGzDecoder::new(counted)))
-            }
+            FileKind::GzipLines => Box::new(BufReader::with_capacity(
+                BUFFER_BYTES,
+                flate2::bufread::MultiGzDecoder::new(counted),
+            )),
             FileKind::ZstdLines => {
                 Box::new(BufReader::with_capacity(BUFFER_BYTES, zstd::Decoder::with_buffer(counted)?))
             }
             FileKind::Lines | FileKind::Parquet => Box::new(counted),
         };
-        let mut reader = Self { input, number: 0, max_line_bytes, };
+        let mut reader = Self { input, number: 0, max_line_bytes };
         reader.skip_byte_order_mark()?;
         Ok(reader)
     }

@@ -61,10 +61,12 @@ impl RowEncoder {
             ));
         }
         let is_bronze = PROVENANCE.iter().all(|name| schema.index_of(name).is_ok());
-        let header_extra = schema
-            .index_of(HEADER_EXTRA)
-            .ok()
-            .filter(|index| matches!(schema.field(*index).data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View));
+        let header_extra = schema.index_of(HEADER_EXTRA).ok().filter(|index| {
+            matches!(
+                schema.field(*index).data_type(),
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+            )
+        });
         let mut columns = Vec::new();
         let mut fields = Vec::new();
         for (index, field) in schema.fields().iter().enumerate() {
@@ -114,7 +116,9 @@ fn value_column(schema: &Schema, index: usize) -> Result<RowEncoder, String> {
         | DataType::Binary
         | DataType::LargeBinary
         | DataType::BinaryView => Ok(RowEncoder { shape: Shape::Value(index) }),
-        other => Err(format!("column {:?} is {other}, but must be text or bytes to be a record", field.name())),
+        other => {
+            Err(format!("column {:?} is {other}, but must be text or bytes to be a record", field.name()))
+        }
     }
 }
 
@@ -137,7 +141,8 @@ fn json_lines(batch: &RecordBatch) -> Result<Vec<Vec<u8>>, ArrowError> {
     writer.write(batch)?;
     writer.finish()?;
     let text = writer.into_inner();
-    let lines: Vec<Vec<u8>> = text.split(|byte| *byte == b'\n').filter(|l| !l.is_empty()).map(<[u8]>::to_vec).collect();
+    let lines: Vec<Vec<u8>> =
+        text.split(|byte| *byte == b'\n').filter(|l| !l.is_empty()).map(<[u8]>::to_vec).collect();
     if lines.len() == batch.num_rows() {
         return Ok(lines);
     }
@@ -146,7 +151,9 @@ fn json_lines(batch: &RecordBatch) -> Result<Vec<Vec<u8>>, ArrowError> {
 
 /// Puts the members of a JSON object in front of the end of another one's text.
 fn splice(line: &mut Vec<u8>, object: &str) {
-    let Some(members) = object.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else { return };
+    let Some(members) = object.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
+        return;
+    };
     if members.trim().is_empty() || line.pop() != Some(b'}') {
         return;
     }

@@ -15,7 +15,8 @@ use super::reader::FileReader;
 use super::work::{FileFacts, Work};
 use crate::static_assignment::StaticAssignment;
 use crate::{
-    AssignmentEvent, OffsetBounds, PartitionReader, Progress, Source, SourceError, SourceIdentity, UNKNOWN_END,
+    AssignmentEvent, OffsetBounds, PartitionReader, Progress, Source, SourceError, SourceIdentity,
+    UNKNOWN_END,
 };
 
 /// Settings of a [`FileSource`].

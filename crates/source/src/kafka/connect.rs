@@ -45,7 +45,12 @@ impl ClientContext for ProbeContext {
         let mut heard = self.heard.lock();
         let is_refusal = matches!(
             error.rdkafka_error_code(),
-            Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL | Code::UnsupportedSASLMechanism)
+            Some(
+                Code::Authentication
+                    | Code::SaslAuthenticationFailed
+                    | Code::SSL
+                    | Code::UnsupportedSASLMechanism
+            )
         );
         if is_refusal {
             heard.refused = Some(reason.to_owned());
@@ -71,8 +76,8 @@ pub(super) fn first_contact(
     loop {
         let left = timeout.saturating_sub(started.elapsed());
         let answer = client.fetch_metadata(Some(place.topic), left.min(ATTEMPT));
-        let heard = hear(&client);
         let is_over = started.elapsed() >= timeout;
+        let heard = hear(&client, answer.is_err() && is_over);
         match answer {
             Ok(metadata) => match partitions_of(&metadata, place) {
                 Ok(partitions) => return facts(&client, partitions, place, timeout),
@@ -122,15 +127,17 @@ pub(super) fn partitions_of(metadata: &Metadata, place: Place<'_>) -> Result<i32
     }
 }
 
-/// Takes the waiting errors: (the broker's refusal, the last thing said).
-fn hear(client: &BaseConsumer<ProbeContext>) -> (Option<String>, String) {
-    const AT_MOST: usize = 64;
-    for _ in 0..AT_MOST {
-        if client.poll(Duration::ZERO).is_none() {
-            break;
-        }
-    }
+/// Takes the waiting errors: (the broker's refusal, the last thing said). Before giving up it listens a little
+/// longer: the reason for a failed connection comes on another thread than the failure.
+fn hear(client: &BaseConsumer<ProbeContext>, is_last_word: bool) -> (Option<String>, String) {
+    const ROUNDS: usize = 16;
     let context: &Arc<ProbeContext> = client.context();
+    for _ in 0..ROUNDS {
+        let is_silent = context.heard.lock().last.is_empty();
+        let wait = if is_last_word && is_silent { Duration::from_millis(50) } else { Duration::ZERO };
+        // The answer says nothing: errors go to the context, and an empty one may stand for an event that was taken.
+        let _ = client.poll(wait);
+    }
     let heard = context.heard.lock();
     (heard.refused.clone(), heard.last.clone())
 }

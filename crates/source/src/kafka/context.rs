@@ -97,7 +97,8 @@ impl Context {
 
     /// The slots of the assigned partitions.
     pub(super) fn assigned(&self) -> Vec<(i32, SharedSlot)> {
-        let slots: Vec<_> = self.slots.lock().iter().map(|(partition, slot)| (*partition, slot.clone())).collect();
+        let slots: Vec<_> =
+            self.slots.lock().iter().map(|(partition, slot)| (*partition, slot.clone())).collect();
         slots.into_iter().filter(|(_, slot)| slot.state.lock().is_assigned).collect()
     }
 
@@ -209,7 +210,10 @@ impl Context {
             let (done, wait) = RevokeAck::pair();
             self.emit(AssignmentEvent::Revoked { partitions: partitions.clone(), done });
             if !wait.wait(self.revoke_timeout, || self.closing() || consumer.assignment_lost()) {
-                tracing::warn!(?partitions, "revoked partitions were not drained in time: the ledger will fence what is left");
+                tracing::warn!(
+                    ?partitions,
+                    "revoked partitions were not drained in time: the ledger will fence what is left"
+                );
             }
         }
         for partition in &partitions {
@@ -274,6 +278,36 @@ pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use std::time::Instant;
+
+    /// The form of the report is librdkafka's own: this fails when a newer one words it otherwise.
+    #[test]
+    fn the_librdkafka_that_is_linked_reports_the_end_offset_in_the_form_expected() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let (sender, _events) = std::sync::mpsc::channel();
+        let context = Context::new(String::new(), "t".into(), "g".into(), Duration::ZERO, sender);
+        let consumer: PulseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("group.id", "g")
+            .set("enable.partition.eof", "true")
+            .create_with_context(context)
+            .unwrap();
+        consumer.assign(&consumer.context().list(&[0], Some(0)).unwrap()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let polled = consumer.poll(Duration::from_millis(100));
+            if matches!(polled, Some(Err(KafkaError::PartitionEOF(0)))) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "no end of the empty partition was reported");
+        }
+        let (code, reason) = take_last_error().unwrap();
+        assert_eq!(code, RDKafkaErrorCode::PartitionEOF);
+        assert_eq!(eof_offset(&reason), Some(0), "{reason}");
+    }
 
     #[test]
     fn the_end_offset_is_read_from_the_report() {

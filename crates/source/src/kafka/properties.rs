@@ -45,7 +45,8 @@ pub(super) fn consumer_config(
     config.set("isolation.level", "read_committed");
     config.set("check.crcs", "true");
     config.set("statistics.interval.ms", "0");
-    config.set("topic.metadata.refresh.interval.ms", settings.metadata_refresh.as_millis().max(10).to_string());
+    config
+        .set("topic.metadata.refresh.interval.ms", settings.metadata_refresh.as_millis().max(10).to_string());
     if settings.group_mode == GroupMode::Group {
         if let Some(instance) = settings.group_instance_id.as_deref().filter(|id| !id.is_empty()) {
             config.set("group.instance.id", instance);

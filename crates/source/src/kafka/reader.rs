@@ -142,7 +142,9 @@ impl KafkaReader {
         };
         if matches!(
             code,
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::LogTruncation
+            RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::LogTruncation
         ) {
             return Some(SourceError::OffsetOutOfRange {
                 topic: context.topic.clone(),
@@ -152,7 +154,10 @@ impl KafkaReader {
             });
         }
         if code == RDKafkaErrorCode::UnknownPartition {
-            return Some(SourceError::UnknownPartition { topic: context.topic.clone(), partition: self.partition });
+            return Some(SourceError::UnknownPartition {
+                topic: context.topic.clone(),
+                partition: self.partition,
+            });
         }
         let place = Place {
             brokers: &context.brokers,
@@ -234,9 +239,10 @@ impl PartitionReader for KafkaReader {
             return Err(self.not_assigned());
         }
         let consumer = self.consumer.upgrade().ok_or(SourceError::Closed)?;
-        let changed = self.context.list(&[self.partition], None).and_then(|list| {
-            if paused { consumer.pause(&list) } else { consumer.resume(&list) }
-        });
+        let changed = self
+            .context
+            .list(&[self.partition], None)
+            .and_then(|list| if paused { consumer.pause(&list) } else { consumer.resume(&list) });
         changed.map_err(|error| SourceError::Client {
             action: format!("{} partition {}", if paused { "pausing" } else { "resuming" }, self.partition),
             detail: error.to_string(),

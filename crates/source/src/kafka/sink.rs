@@ -110,7 +110,8 @@ const WAIT: Duration = Duration::from_millis(100);
 impl KafkaSink {
     /// Connects and checks that the topic is there.
     pub fn connect(settings: &KafkaSinkSettings) -> Result<Self, SourceError> {
-        let place = Place { brokers: &settings.brokers, topic: &settings.topic, group: "", action: "producing" };
+        let place =
+            Place { brokers: &settings.brokers, topic: &settings.topic, group: "", action: "producing" };
         let mut common = ClientConfig::new();
         common.set_log_level(log_level(&settings.properties));
         common.set("bootstrap.servers", &settings.brokers);
@@ -127,7 +128,10 @@ impl KafkaSink {
         config.set("batch.size", "524288");
         for (key, value) in &settings.properties {
             config.set(key, value);
-            if ["security.", "sasl.", "ssl.", "socket.", "broker.", "debug"].iter().any(|p| key.starts_with(p)) {
+            if ["security.", "sasl.", "ssl.", "socket.", "broker.", "debug"]
+                .iter()
+                .any(|p| key.starts_with(p))
+            {
                 common.set(key, value);
             }
         }
@@ -155,7 +159,8 @@ impl KafkaSink {
         value: &[u8],
         timestamp_ms: i64,
     ) -> Result<(), SourceError> {
-        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).key(key).payload(value).timestamp(timestamp_ms);
+        let mut record =
+            BaseRecord::<[u8], [u8]>::to(&self.topic).key(key).payload(value).timestamp(timestamp_ms);
         if let Some(number) = partition {
             record = record.partition(number);
         }

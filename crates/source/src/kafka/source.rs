@@ -18,9 +18,7 @@ use super::reader::KafkaReader;
 use super::settings::{GroupMode, KafkaSettings};
 use super::slot::SlotState;
 use super::threads::{Watch, is_not_started_yet, poll_main_queue, watch};
-use crate::{
-    AssignmentEvent, OffsetBounds, PartitionReader, Progress, Source, SourceError, SourceIdentity,
-};
+use crate::{AssignmentEvent, OffsetBounds, PartitionReader, Progress, Source, SourceError, SourceIdentity};
 
 /// A Kafka topic.
 pub struct KafkaSource {
@@ -106,7 +104,10 @@ impl KafkaSource {
     }
 
     fn client_error(&self, action: &str, error: &KafkaError) -> SourceError {
-        SourceError::Client { action: format!("{action} of {:?}", self.settings.topic), detail: error.to_string() }
+        SourceError::Client {
+            action: format!("{action} of {:?}", self.settings.topic),
+            detail: error.to_string(),
+        }
     }
 
     /// Moves a partition's fetcher to an offset; false when it is still being started.
@@ -127,8 +128,8 @@ impl KafkaSource {
             state.is_fetcher_stopped = false;
         }
         consumer.pause(&list)?;
-        let sought =
-            consumer.seek_partitions(self.context.list(&[partition], Some(offset))?, self.settings.request_timeout)?;
+        let sought = consumer
+            .seek_partitions(self.context.list(&[partition], Some(offset))?, self.settings.request_timeout)?;
         for element in sought.elements() {
             match element.error() {
                 Ok(()) => {}

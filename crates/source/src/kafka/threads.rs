@@ -35,10 +35,16 @@ pub(super) fn poll_main_queue(consumer: &Arc<PulseConsumer>) {
 
 fn take_error(context: &Context, error: &KafkaError) {
     let detail = take_last_error().map(|(_, reason)| reason).unwrap_or_default();
-    let place =
-        Place { brokers: &context.brokers, topic: &context.topic, group: &context.group, action: "consuming" };
+    let place = Place {
+        brokers: &context.brokers,
+        topic: &context.topic,
+        group: &context.group,
+        action: "consuming",
+    };
     match error {
-        KafkaError::PartitionEOF(partition) => tracing::debug!(partition, "end of partition on the main queue"),
+        KafkaError::PartitionEOF(partition) => {
+            tracing::debug!(partition, "end of partition on the main queue")
+        }
         KafkaError::MessageConsumptionFatal(code) => {
             let failure = match place.meaning(*code, &detail) {
                 Meaning::Fatal(fatal) => fatal,

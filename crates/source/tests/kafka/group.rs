@@ -95,17 +95,86 @@ fn a_revocation_that_nobody_acknowledges_ends_at_its_deadline() {
 
 #[test]
 #[ignore = "needs PULSELAKE_TEST_KAFKA: run through make test"]
-fn a_static_member_takes_its_partitions_back_without_a_rebalance() {
-    let topic = create_topic("static", 2);
+fn what_is_taken_away_without_a_chance_to_commit_is_lost() {
+    let topic = create_topic("lost", 2);
     let mut with = settings(&topic, GroupMode::Group);
-    with.group_instance_id = Some("one".to_owned());
+    // The owner forgets a revocation for longer than Kafka allows between two polls.
+    for key in ["session.timeout.ms", "max.poll.interval.ms"] {
+        with.properties.insert(key.to_owned(), "6000".to_owned());
+    }
     let first = KafkaSource::connect(with.clone()).unwrap();
     assert_eq!(next_assigned(&first), vec![0, 1]);
-    first.close();
-    let started = Instant::now();
-    let again = KafkaSource::connect(with).unwrap();
-    assert_eq!(next_assigned(&again), vec![0, 1]);
-    assert!(started.elapsed() < Duration::from_secs(20), "waited for the session of 45 s to end");
+    let second = KafkaSource::connect(with).unwrap();
+    let Some(AssignmentEvent::Revoked { done: _kept, partitions }) = first.next_event(PATIENCE) else {
+        panic!("nothing was revoked when a second member joined");
+    };
+    let lost = match first.next_event(PATIENCE) {
+        Some(AssignmentEvent::Lost(lost)) => lost,
+        other => panic!("expected a loss, got {other:?}"),
+    };
+    let mut all: Vec<i32> = lost.iter().chain(&partitions).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all, [0, 1]);
+    for partition in lost {
+        assert!(matches!(first.open(partition, 0, None), Err(SourceError::NotAssigned { .. })));
+    }
+    // It joins again by itself, and in the end both have a part.
+    let (mut mine, mut theirs) = (BTreeSet::new(), BTreeSet::new());
+    let deadline = Instant::now() + PATIENCE;
+    while mine.len() != 1 || theirs.len() != 1 {
+        assert!(Instant::now() < deadline, "{mine:?} and {theirs:?}");
+        for (source, owned) in [(&first, &mut mine), (&second, &mut theirs)] {
+            match source.next_event(Duration::from_millis(100)) {
+                None => {}
+                Some(AssignmentEvent::Assigned(partitions)) => owned.extend(partitions),
+                Some(AssignmentEvent::Revoked { partitions, done }) => {
+                    owned.retain(|partition| !partitions.contains(partition));
+                    done.finish();
+                }
+                Some(AssignmentEvent::Lost(partitions)) => {
+                    owned.retain(|partition| !partitions.contains(partition));
+                }
+                Some(AssignmentEvent::Failed(error)) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(mine.is_disjoint(&theirs));
+}
+
+#[test]
+#[ignore = "needs PULSELAKE_TEST_KAFKA: run through make test"]
+fn a_static_member_takes_its_partitions_back_and_the_others_never_notice() {
+    let topic = create_topic("static", 4);
+    let with = settings(&topic, GroupMode::Group);
+    let member = |id: &str| {
+        let mut mine = with.clone();
+        mine.group_instance_id = Some(id.to_owned());
+        KafkaSource::connect(mine).unwrap()
+    };
+    let (one, two) = (member("one"), member("two"));
+    let (mut owned_by_one, mut owned_by_two) = (BTreeSet::new(), BTreeSet::new());
+    let deadline = Instant::now() + PATIENCE;
+    while owned_by_one.len() != 2 || owned_by_two.len() != 2 {
+        assert!(Instant::now() < deadline);
+        for (source, owned) in [(&one, &mut owned_by_one), (&two, &mut owned_by_two)] {
+            match source.next_event(Duration::from_millis(50)) {
+                None => {}
+                Some(AssignmentEvent::Assigned(partitions)) => owned.extend(partitions),
+                Some(AssignmentEvent::Revoked { partitions, done }) => {
+                    owned.retain(|partition| !partitions.contains(partition));
+                    done.finish();
+                }
+                Some(other) => panic!("{other:?}"),
+            }
+        }
+    }
+    one.close();
+    let again = member("one");
+    assert_eq!(next_assigned(&again).into_iter().collect::<BTreeSet<_>>(), owned_by_one);
+    if let Some(event) = two.next_event(Duration::from_secs(4)) {
+        panic!("the other member was disturbed: {event:?}");
+    }
 }
 
 #[test]

@@ -15,7 +15,8 @@ use rdkafka::client::DefaultClientContext;
 pub const PATIENCE: Duration = Duration::from_secs(45);
 
 pub fn brokers() -> String {
-    std::env::var("PULSELAKE_TEST_KAFKA").expect("set PULSELAKE_TEST_KAFKA to a broker's host:port, or run `make test`")
+    std::env::var("PULSELAKE_TEST_KAFKA")
+        .expect("set PULSELAKE_TEST_KAFKA to a broker's host:port, or run `make test`")
 }
 
 /// A name that no other test or run has used.
@@ -137,7 +138,11 @@ pub fn read_until(
 /// Asserts that the records are exactly these offsets of a partition made by [`fill`].
 pub fn assert_filled(seen: &[Seen], partition: i32, offsets: std::ops::Range<i64>) {
     let expected: Vec<Seen> = offsets
-        .map(|number| Seen { offset: number, timestamp_ms: Some(1_000 + number), value: value(partition, number) })
+        .map(|number| Seen {
+            offset: number,
+            timestamp_ms: Some(1_000 + number),
+            value: value(partition, number),
+        })
         .collect();
     assert_eq!(seen.len(), expected.len(), "first {:?}, last {:?}", seen.first(), seen.last());
     assert!(seen == expected, "records differ from what was produced");

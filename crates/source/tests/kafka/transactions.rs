@@ -69,7 +69,8 @@ fn a_bounded_run_over_transactions_finishes_at_the_last_stable_offset() {
     let before = read_until(&mut *live, |_, position, state| state == ReaderState::AtEnd && position == 18);
     assert!(before.unwrap().is_empty());
     open.commit_transaction(PATIENCE).unwrap();
-    let after = read_until(&mut *live, |_, position, state| state == ReaderState::AtEnd && position == 20).unwrap();
+    let after =
+        read_until(&mut *live, |_, position, state| state == ReaderState::AtEnd && position == 20).unwrap();
     assert_eq!(after.len(), 1);
     assert_eq!(after[0].value, b"open");
     drop(writer);

@@ -1,0 +1,68 @@
+//! One table at one moment: its rows and its ledger out of the same metadata.
+//!
+//! For whoever compares the two. [`Lake::ledger`] and [`Lake::scan`] each load the table anew, and the engine may have
+//! committed in between.
+
+use arrow::array::RecordBatch;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use iceberg::expr::Predicate;
+use iceberg::table::Table;
+use pulselake_ledger::Ledger;
+use pulselake_model::tables::HotTable;
+
+use crate::lake::trusted_ledger;
+use crate::{Lake, LakeError};
+
+/// Rows as a scan gives them.
+pub type BatchStream = BoxStream<'static, Result<RecordBatch, LakeError>>;
+
+/// A table as it was when it was loaded.
+#[derive(Clone, Debug)]
+pub struct TableView {
+    table: HotTable,
+    loaded: Table,
+}
+
+impl Lake {
+    /// Loads the table; what comes later does not change the view.
+    pub async fn view(&self, table: HotTable) -> Result<TableView, LakeError> {
+        Ok(TableView { table, loaded: self.load(table).await? })
+    }
+}
+
+impl TableView {
+    /// Which table.
+    pub fn table(&self) -> HotTable {
+        self.table
+    }
+
+    /// The snapshot that is read; `None` for a table without a commit.
+    pub fn snapshot_id(&self) -> Option<i64> {
+        self.loaded.metadata().current_snapshot_id()
+    }
+
+    /// What the table had consumed; as [`Lake::ledger`].
+    pub fn ledger(&self) -> Result<Option<Ledger>, LakeError> {
+        trusted_ledger(self.table, self.loaded.metadata())
+    }
+
+    /// Reads `columns` (all, where empty) in no particular order, in batches of at most `batch_rows` rows where that is
+    /// given. Binary columns come as `LargeBinary`.
+    pub async fn scan(
+        &self,
+        columns: &[&str],
+        filter: Option<Predicate>,
+        batch_rows: Option<usize>,
+    ) -> Result<BatchStream, LakeError> {
+        let name = self.table.full_name();
+        let mut scan = self.loaded.scan().with_batch_size(batch_rows);
+        scan = if columns.is_empty() { scan.select_all() } else { scan.select(columns.iter().copied()) };
+        if let Some(predicate) = filter {
+            scan = scan.with_filter(predicate);
+        }
+        let plan = scan.build().map_err(LakeError::iceberg("plan a scan of", name))?;
+        let batches = plan.to_arrow().await.map_err(LakeError::iceberg("scan", name))?;
+        Ok(batches.map_err(move |error| LakeError::iceberg("scan", name)(error)).boxed())
+    }
+}

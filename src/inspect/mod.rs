@@ -1,0 +1,14 @@
+//! What the tables say about themselves: the audit's evidence and equations, and the quarantine's replay.
+//!
+//! Nothing here knows the command line. Reading is apart from judging: [`checks`] is pure, so that every equation can
+//! be tried on evidence that breaks it.
+
+pub(crate) mod checks;
+mod evidence;
+mod ledgers;
+mod offsets;
+pub(crate) mod read;
+mod recount;
+pub(crate) mod replay;
+pub(crate) mod report;
+mod rows;
