@@ -5,6 +5,7 @@
 mod cli;
 mod commands;
 mod engine;
+mod inspect;
 
 use std::process::ExitCode;
 

@@ -9,11 +9,11 @@ use pulselake_window::PartitionWindows;
 use tokio::sync::oneshot;
 
 use crate::board::LiveBoard;
-use crate::consumer::last_seen;
 use crate::gold_writer::GoldWriter;
 use crate::heartbeat::Heartbeat;
 use crate::kill_switch::{DeathGuard, FailureClass};
 use crate::messages::*;
+use crate::prepare::last_seen;
 use crate::status::EngineStatus;
 
 /// What an aggregator is made of.

@@ -313,7 +313,7 @@ impl BronzeWriter {
 }
 
 /// Bronze's entry after a flush; `seq` stays the one it was built on.
-fn bronze_entry(head: &PartitionLedger, range: &FlushedRange, generation: u64) -> PartitionLedger {
+pub(crate) fn bronze_entry(head: &PartitionLedger, range: &FlushedRange, generation: u64) -> PartitionLedger {
     let mut entry = head.clone();
     entry.next = range.next;
     entry.replay_from = range.next;
@@ -327,7 +327,7 @@ fn bronze_entry(head: &PartitionLedger, range: &FlushedRange, generation: u64) -
 }
 
 /// The quarantine's entry beside it. The quarantine may be ahead of bronze after a crash between the two commits.
-fn quarantine_entry(head: &PartitionLedger, bronze: &PartitionLedger, range: &FlushedRange) -> PartitionLedger {
+pub(crate) fn quarantine_entry(head: &PartitionLedger, bronze: &PartitionLedger, range: &FlushedRange) -> PartitionLedger {
     let quarantined = head.counts.quarantined + range.quarantine_rows;
     let mut entry = if head.next > bronze.next { head.clone() } else { bronze.clone() };
     entry.seq = head.seq;

@@ -4,13 +4,11 @@
 //! back-pressure; when it lasts, the partition is paused at the source, so that nothing piles up in the client
 //! either, while the client goes on polling and stays in its group.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use arrow::array::{Array, AsArray, RecordBatch};
-use pulselake_decode::EventDecoder;
 use pulselake_ledger::LastSeen;
 use pulselake_model::{DecodedBatch, RawBatch};
 use pulselake_source::{ErrorAction, PartitionReader, Polled, ReaderState, SourceError};
@@ -22,7 +20,7 @@ use crate::bronze_writer::BronzeWriter;
 use crate::heartbeat::Heartbeat;
 use crate::kill_switch::{DeathGuard, FailureClass};
 use crate::messages::*;
-use crate::route::{Routing, settle_by_quarantine};
+use crate::prepare::{Piece, Preparer};
 use crate::status::{EngineStatus, now_us};
 
 /// How long a reader waits that has less than a full batch but is not at its end: more is on its way.
@@ -49,14 +47,10 @@ pub struct ConsumerParts {
     pub partition: i32,
     /// Its reader, standing at the plan's `read_from`.
     pub reader: Box<dyn PartitionReader>,
-    /// Its decoder.
-    pub decoder: EventDecoder,
-    /// Where the sinks stand.
-    pub routing: Routing,
+    /// Decodes for the sinks, each from where it stands.
+    pub preparer: Preparer,
     /// Records that must look as they did.
     pub verify: Vec<LastSeen>,
-    /// Offsets in quarantine, where they decide.
-    pub quarantined: HashSet<i64>,
     /// Batches out of bronze that the aggregator gets first.
     pub refill: Vec<DecodedBatch>,
     /// Records of bronze that retention removed unread; reported with the first batch.
@@ -245,58 +239,25 @@ impl PartitionConsumer {
 
     /// Decodes a batch piece by piece, for the sinks that need each piece.
     fn prepare(&mut self, batch: RawBatch) -> Vec<SinkMessages> {
-        let ingested_at_us = now_us();
-        let mut messages = Vec::new();
-        for piece in self.parts.routing.cut(batch) {
-            let route = self.parts.routing.route(piece.first_offset);
-            if !route.to_bronze && !route.to_gold {
-                continue;
-            }
-            let mut decoded = self.parts.decoder.decode(&piece, ingested_at_us);
-            let mut invalid_to_write = decoded.invalid.clone();
-            if route.quarantined_decides {
-                let settled = settle_by_quarantine(&decoded, &self.parts.quarantined);
-                (decoded, invalid_to_write) = (settled.batch, settled.invalid_to_write);
-            } else if !route.to_quarantine {
-                invalid_to_write = invalid_to_write.slice(0, 0);
-            }
-            if route.to_bronze {
-                let quarantined = decoded.record_count - decoded.events.num_rows() as u64;
-                self.parts.status.count_records(decoded.record_count, quarantined);
-                self.source_metrics.received(decoded.record_count, piece.bytes.len() as u64);
-                self.source_metrics.rejected(&decoded.invalid_by_code);
-                if quarantined > 0 {
-                    events::quarantined(self.parts.partition, &decoded.invalid_by_code, &first_reason(&decoded.invalid));
-                }
-            } else {
-                self.source_metrics.replayed(decoded.record_count);
-            }
-            let write = route.to_bronze.then(|| self.write_message(&decoded, &piece, invalid_to_write));
-            let aggregate = route.to_gold.then(|| Aggregate { batch: Arc::new(decoded) });
-            messages.push((aggregate, write));
-        }
-        messages
+        let pieces = self.parts.preparer.prepare(batch, now_us());
+        pieces.into_iter().map(|piece| self.messages_of(piece)).collect()
     }
 
-    fn write_message(&mut self, decoded: &DecodedBatch, raw: &RawBatch, invalid: RecordBatch) -> WriteBatch {
-        let valid_offsets = &decoded.columns.offset;
-        let rejected_offsets = if valid_offsets.len() == raw.records.len() {
-            Vec::new()
-        } else {
-            let offsets = raw.records.iter().map(|record| record.offset);
-            offsets.filter(|offset| valid_offsets.binary_search(offset).is_err()).collect()
-        };
-        WriteBatch {
-            partition: decoded.partition,
-            first: decoded.first_offset,
-            next: decoded.next_offset,
-            events: decoded.events.clone(),
-            stream_time_us: decoded.columns.stream_time_us.clone(),
-            invalid,
-            rejected_offsets,
-            last: last_seen(decoded),
-            lost: self.take_lost(decoded.first_offset),
+    fn messages_of(&mut self, piece: Piece) -> SinkMessages {
+        let Piece { decoded, value_bytes, to_gold, mut write } = piece;
+        match &mut write {
+            Some(message) => {
+                self.parts.status.count_records(decoded.record_count, message.rejected_offsets.len() as u64);
+                self.source_metrics.received(decoded.record_count, value_bytes as u64);
+                self.source_metrics.rejected(&decoded.invalid_by_code);
+                if !message.rejected_offsets.is_empty() {
+                    events::quarantined(self.parts.partition, &decoded.invalid_by_code, &first_reason(&decoded.invalid));
+                }
+                message.lost = self.take_lost(decoded.first_offset);
+            }
+            None => self.source_metrics.replayed(decoded.record_count),
         }
+        (to_gold.then(|| Aggregate { batch: Arc::new(decoded) }), write)
     }
 
     /// What retention removed unread is counted with the first batch behind it.
@@ -357,11 +318,6 @@ impl PartitionConsumer {
 fn first_reason(invalid: &RecordBatch) -> String {
     let reasons = invalid.column_by_name("error_reason").and_then(|column| column.as_string_opt::<i32>());
     reasons.filter(|column| !column.is_empty()).map_or_else(String::new, |column| column.value(0).to_string())
-}
-
-/// A batch's last record as the ledger names it.
-pub(crate) fn last_seen(decoded: &DecodedBatch) -> Option<LastSeen> {
-    decoded.last.map(|last| LastSeen { offset: last.offset, timestamp: last.timestamp_ms, hash: last.hash })
 }
 
 /// Compares the records that were consumed last with what the source gives now (rule 12).

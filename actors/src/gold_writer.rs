@@ -252,7 +252,7 @@ fn lake_class(error: &LakeError) -> FailureClass {
 }
 
 /// Gold's entry after a flush; `seq` stays the one it was built on.
-fn gold_entry(head: &PartitionLedger, taken: &TakenFlush, generation: u64) -> PartitionLedger {
+pub(crate) fn gold_entry(head: &PartitionLedger, taken: &TakenFlush, generation: u64) -> PartitionLedger {
     let position = taken.flush.position;
     PartitionLedger {
         next: position.next,

@@ -24,6 +24,9 @@ pub mod kill_switch;
 mod latency;
 mod messages;
 pub mod pipeline;
+mod prepare;
+#[cfg(test)]
+mod protocol_tests;
 pub mod recovery;
 mod refill;
 mod restarts;

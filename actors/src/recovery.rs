@@ -176,7 +176,7 @@ async fn read_bounds(pipeline: &Pipeline, partitions: &[i32]) -> Result<BTreeMap
 }
 
 /// Gold's ledger entry as the aggregator's position.
-fn gold_position(entry: &PartitionLedger) -> GoldPosition {
+pub(crate) fn gold_position(entry: &PartitionLedger) -> GoldPosition {
     GoldPosition {
         next: entry.next,
         closed_through_us: entry.closed_through,

@@ -18,6 +18,7 @@ use crate::heartbeat::Heartbeats;
 use crate::kill_switch::{DeathGuard, KillSwitch};
 use crate::messages::*;
 use crate::pipeline::Pipeline;
+use crate::prepare::Preparer;
 use crate::recovery::{Ledgers, RecoveredPartition, StartError, recover};
 use crate::route::Routing;
 use crate::services::ServiceAddresses;
@@ -256,10 +257,12 @@ impl ShardBuilder<'_> {
             topic: self.pipeline.source.identity().topic.clone(),
             partition: recovered.partition,
             reader,
-            decoder: EventDecoder::new(self.pipeline.decode.clone()),
-            routing: Routing::new(&recovered.plan),
+            preparer: Preparer::new(
+                EventDecoder::new(self.pipeline.decode.clone()),
+                Routing::new(&recovered.plan),
+                recovered.quarantined,
+            ),
             verify: recovered.plan.verify,
-            quarantined: recovered.quarantined,
             refill: recovered.refill,
             bronze_lost: recovered.plan.bronze_lost,
             aggregator,

@@ -1,10 +1,13 @@
 //! What the commands do.
 
+mod audit;
 mod config;
 mod generate;
+mod ledger;
 mod output;
 mod service;
 mod shell;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -25,9 +28,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => service::run(&args),
         Command::Init(args) => service::init(&args),
         Command::Generate(args) => generate::run(&args),
-        Command::Tables(_) => bail!("pulselake tables is not in this build yet"),
-        Command::Audit(_) => bail!("pulselake audit is not in this build yet"),
+        Command::Tables(args) => tables::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Quarantine(_) => bail!("pulselake quarantine is not in this build yet"),
-        Command::Ledger(_) => bail!("pulselake ledger is not in this build yet"),
+        Command::Ledger(command) => ledger::run(&command),
     }
 }

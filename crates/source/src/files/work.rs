@@ -94,7 +94,7 @@ impl Work {
         })
     }
 
-    fn damaged(&self, position: i64, detail: impl ToString) -> SourceError {
+    fn damaged(&self, position: i64, detail: &dyn std::fmt::Display) -> SourceError {
         SourceError::DamagedFile { path: self.file.path.clone(), position, detail: detail.to_string() }
     }
 
@@ -138,9 +138,9 @@ impl Work {
     fn read_lines(&self) -> Result<(), SourceError> {
         let done_bytes = self.facts.done_bytes.clone();
         let opened = LineReader::new(self.open()?, self.file.kind, self.max_line_bytes, done_bytes);
-        let mut lines = opened.map_err(|error| self.damaged(0, error))?;
+        let mut lines = opened.map_err(|error| self.damaged(0, &error))?;
         if let Err(error) = lines.skip_to(self.from_offset) {
-            return Err(self.damaged(lines.number(), error));
+            return Err(self.damaged(lines.number(), &error));
         }
         if lines.number() < self.from_offset {
             return Err(self.beyond_end(lines.number()));
@@ -157,7 +157,7 @@ impl Work {
                     let position = lines.number();
                     // What was read before the damage is whole.
                     let _ = self.send(batch, false);
-                    return Err(self.damaged(position, error));
+                    return Err(self.damaged(position, &error));
                 }
                 Ok(Line::End) => {
                     self.facts.lines_plus_one.store(lines.number() + 1, Ordering::Release);
@@ -189,8 +189,8 @@ impl Work {
     }
 
     fn read_rows(&self) -> Result<(), SourceError> {
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(self.open()?).map_err(|error| self.damaged(0, error))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(self.open()?)
+            .map_err(|error| self.damaged(0, &error))?;
         let rows = builder.metadata().file_metadata().num_rows();
         if self.from_offset > rows {
             return Err(self.beyond_end(rows));
@@ -199,13 +199,13 @@ impl Work {
             .map_err(|detail| SourceError::File { path: self.file.path.clone(), detail })?;
         let offset = usize::try_from(self.from_offset).unwrap_or(usize::MAX);
         let reader = builder.with_batch_size(PARQUET_ROWS).with_offset(offset).build();
-        let reader = reader.map_err(|error| self.damaged(self.from_offset, error))?;
+        let reader = reader.map_err(|error| self.damaged(self.from_offset, &error))?;
         let mut batch = RawBatch::at(self.partition, self.from_offset);
         let bound = self.bound().min(rows);
         for decoded in reader {
             let position = batch.next_offset;
-            let decoded = decoded.map_err(|error| self.damaged(position, error))?;
-            let values = encoder.encode(&decoded).map_err(|error| self.damaged(position, error))?;
+            let decoded = decoded.map_err(|error| self.damaged(position, &error))?;
+            let values = encoder.encode(&decoded).map_err(|error| self.damaged(position, &error))?;
             for value in values.iter() {
                 if batch.next_offset >= bound {
                     break;
@@ -226,7 +226,7 @@ impl Work {
             }
         }
         if batch.next_offset < bound {
-            return Err(self.damaged(batch.next_offset, format!("the footer promises {rows} rows")));
+            return Err(self.damaged(batch.next_offset, &format_args!("the footer promises {rows} rows")));
         }
         let _ = self.send(batch, true);
         Ok(())

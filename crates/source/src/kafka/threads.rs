@@ -43,7 +43,7 @@ fn take_error(context: &Context, error: &KafkaError) {
     };
     match error {
         KafkaError::PartitionEOF(partition) => {
-            tracing::debug!(partition, "end of partition on the main queue")
+            tracing::debug!(partition, "end of partition on the main queue");
         }
         KafkaError::MessageConsumptionFatal(code) => {
             let failure = match place.meaning(*code, &detail) {

@@ -1,0 +1,104 @@
+//! `pulselake tables`.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use pulselake_lake::{OpenMode, TableOverview};
+use pulselake_ledger::Ledger;
+use pulselake_model::tables::HotTable;
+use serde::Serialize;
+
+use super::ledger::ledger_text;
+use super::output::{in_runtime, write_json, write_out};
+use crate::cli::{OutputFormat, TablesArgs};
+use crate::engine::open_lake;
+use crate::inspect::report::time_text;
+
+/// One table. The JSON is for programs: add fields, never rename.
+#[derive(Serialize)]
+struct TableReport {
+    table: &'static str,
+    location: String,
+    metadata_location: String,
+    snapshots: usize,
+    current_snapshot_id: Option<i64>,
+    current_snapshot_at: Option<String>,
+    files: u64,
+    rows: u64,
+    bytes: u64,
+    ledger: Option<Ledger>,
+    /// Why the ledger can't be trusted, and what to do.
+    ledger_error: Option<String>,
+}
+
+impl From<TableOverview> for TableReport {
+    fn from(overview: TableOverview) -> Self {
+        let (ledger, ledger_error) = match overview.ledger {
+            Ok(ledger) => (ledger, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self {
+            table: overview.table.full_name(),
+            location: overview.location,
+            metadata_location: overview.metadata_location,
+            snapshots: overview.snapshots,
+            current_snapshot_id: overview.current_snapshot_id,
+            current_snapshot_at: overview.current_snapshot_at_ms.map(|ms| time_text(ms.saturating_mul(1_000))),
+            files: overview.data_files,
+            rows: overview.records,
+            bytes: overview.bytes,
+            ledger,
+            ledger_error,
+        }
+    }
+}
+
+/// Lists the tables.
+///
+/// # Errors
+/// When catalog or metadata can't be read.
+pub(crate) fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
+    #[derive(Serialize)]
+    struct Document {
+        tables: Vec<TableReport>,
+    }
+    let settings = args.inspect.settings()?;
+    let tables = in_runtime(async {
+        let lake = open_lake(&settings, OpenMode::MustExist).await?;
+        let mut tables = Vec::with_capacity(HotTable::ALL.len());
+        for table in HotTable::ALL {
+            tables.push(TableReport::from(lake.table_overview(table).await?));
+        }
+        anyhow::Ok(tables)
+    })?;
+    match args.inspect.format {
+        OutputFormat::Text => write_out(text(&tables).as_bytes())?,
+        OutputFormat::Json => write_json(&Document { tables })?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(tables: &[TableReport]) -> String {
+    let mut text = String::new();
+    for report in tables {
+        let snapshot = match (report.current_snapshot_id, &report.current_snapshot_at) {
+            (Some(id), Some(at)) => format!("{id}, committed {at}"),
+            _ => "none: nothing was committed yet".to_owned(),
+        };
+        // Writing to a String can't fail.
+        let _ = write!(
+            text,
+            "{}\n  location   {}\n  snapshots  {}, current {snapshot}\n  contents   {} rows in {} files, {} bytes\n",
+            report.table, report.location, report.snapshots, report.rows, report.files, report.bytes
+        );
+        match (&report.ledger, &report.ledger_error) {
+            (_, Some(error)) => {
+                let _ = writeln!(text, "  ledger     NOT TRUSTED: {error}");
+            }
+            (Some(ledger), None) => text.push_str(&ledger_text(ledger)),
+            (None, None) => text.push_str("  ledger     none: nothing was consumed yet\n"),
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,199 @@
+//! Gold of one partition number, by itself and against bronze counted again.
+
+use pulselake_ledger::Counts;
+
+use crate::inspect::evidence::Evidence;
+use crate::inspect::ledgers::{Ledgers, SourcePartition, entry, replay_duplicates, replayed, signed};
+use crate::inspect::report::{Check, Checks, time_text};
+
+/// What the ledgers say about a partition of gold, over all topics that have it.
+#[derive(Default)]
+struct Expectation {
+    counts: Counts,
+    replayed: i64,
+    replay_duplicates: i64,
+    /// Replayed in bronze, not in gold.
+    awaiting: u64,
+    /// Replayed in gold, not in bronze.
+    unknown_to_bronze: u64,
+    /// Where bronze stands behind gold: what gold has counted can't all be seen there.
+    behind: Option<String>,
+}
+
+impl Expectation {
+    fn of(ledgers: &Ledgers, sources: &[&SourcePartition]) -> Self {
+        let mut all = Self::default();
+        for &source in sources {
+            let gold = entry(ledgers.gold.as_ref(), source);
+            let bronze = entry(ledgers.bronze.as_ref(), source);
+            let (mine, counts) = (&mut all.counts, &gold.counts);
+            mine.records += counts.records;
+            mine.quarantined += counts.quarantined;
+            mine.duplicates += counts.duplicates;
+            mine.late += counts.late;
+            mine.dropped += counts.dropped;
+            mine.open += counts.open;
+            let in_gold = replayed(ledgers.gold.as_ref(), source);
+            let in_bronze = replayed(ledgers.bronze.as_ref(), source);
+            all.replayed += signed(in_gold.len());
+            all.replay_duplicates += signed(replay_duplicates(ledgers.gold.as_ref(), source));
+            all.awaiting += in_bronze.iter().filter(|&offset| !in_gold.contains(offset)).count() as u64;
+            all.unknown_to_bronze +=
+                in_gold.iter().filter(|&offset| !in_bronze.contains(offset)).count() as u64;
+            if bronze.next < gold.next {
+                let text = format!("{source}: bronze stands at {}, gold at {}", bronze.next, gold.next);
+                all.behind.get_or_insert(text);
+            }
+        }
+        all
+    }
+
+    fn replay_events(&self) -> i64 {
+        self.replayed - self.replay_duplicates
+    }
+}
+
+/// Its checks.
+pub(super) fn checks(
+    ledgers: &Ledgers,
+    evidence: &Evidence,
+    partition: i32,
+    sources: &[&SourcePartition],
+) -> Vec<Check> {
+    let expectation = Expectation::of(ledgers, sources);
+    let mut checks = Checks::of(match sources {
+        [only] => only.to_string(),
+        _ => format!("partition {partition}"),
+    });
+    own_checks(&mut checks, &expectation, evidence, partition);
+    let closed = sources.iter().filter_map(|source| entry(ledgers.gold.as_ref(), source).closed_through).max();
+    window_check(&mut checks, evidence, partition, closed);
+    replay_check(&mut checks, &expectation);
+    match &expectation.behind {
+        Some(behind) => {
+            let found = format!("{behind}; run the engine or audit again");
+            for name in
+                ["recount.records", "recount.within_bronze", "recount.differences", "recount.watch_time"]
+            {
+                checks.note(name, "bronze to have what gold has counted", found.clone());
+            }
+        }
+        None => recount_checks(&mut checks, &expectation, evidence, partition, sources),
+    }
+    checks.into_list()
+}
+
+fn own_checks(checks: &mut Checks, expectation: &Expectation, evidence: &Evidence, partition: i32) {
+    let found = evidence.gold.get(&partition).cloned().unwrap_or_default();
+    let counts = &expectation.counts;
+    checks.equal(
+        "gold.events",
+        signed(counts.records)
+            - signed(counts.quarantined)
+            - signed(counts.duplicates)
+            - signed(counts.dropped)
+            - signed(counts.open)
+            + expectation.replay_events(),
+        &format!(
+            "events: {} records - {} quarantined - {} duplicates - {} dropped - {} open + {} replayed - {} replayed duplicates",
+            counts.records,
+            counts.quarantined,
+            counts.duplicates,
+            counts.dropped,
+            counts.open,
+            expectation.replayed,
+            expectation.replay_duplicates
+        ),
+        found.events,
+    );
+    checks.equal("gold.late_events", signed(counts.late), "events: late by the ledger", found.late_events);
+    checks.equal(
+        "gold.replayed_events",
+        expectation.replay_events(),
+        &format!(
+            "events: {} replayed - {} replayed duplicates",
+            expectation.replayed, expectation.replay_duplicates
+        ),
+        found.replayed_events,
+    );
+    checks.none(
+        "gold.grain_distinct",
+        "video, window, partition and revision twice",
+        found.repeated_grains,
+        found.repeated_example,
+    );
+}
+
+fn window_check(checks: &mut Checks, evidence: &Evidence, partition: i32, closed: Option<i64>) {
+    let beyond = closed.map_or_else(String::new, |through_us| format!(" beyond {}", time_text(through_us)));
+    let found = evidence.gold.get(&partition).cloned().unwrap_or_default();
+    checks.none(
+        "gold.windows_closed",
+        &format!("row of an open window{beyond}"),
+        found.unclosed_rows,
+        found.unclosed_example,
+    );
+}
+
+fn replay_check(checks: &mut Checks, expectation: &Expectation) {
+    let name = "gold.replay_complete";
+    if expectation.unknown_to_bronze > 0 || expectation.awaiting == 0 {
+        checks.none(
+            name,
+            "record replayed into gold that bronze does not have by replay",
+            expectation.unknown_to_bronze,
+            None,
+        );
+        return;
+    }
+    let found = format!(
+        "{} records are in bronze and not yet in gold: run `pulselake quarantine replay` once more",
+        expectation.awaiting
+    );
+    checks.note(name, "gold to have every replayed record", found);
+}
+
+fn recount_checks(
+    checks: &mut Checks,
+    expectation: &Expectation,
+    evidence: &Evidence,
+    partition: i32,
+    sources: &[&SourcePartition],
+) {
+    let counts = &expectation.counts;
+    let streamed = sources.iter().filter_map(|&source| evidence.bronze.get(source));
+    checks.equal(
+        "recount.records",
+        signed(counts.records) - signed(counts.quarantined),
+        &format!(
+            "bronze rows that gold has read: {} records - {} quarantined",
+            counts.records, counts.quarantined
+        ),
+        signed(streamed.map(|found| found.rows_streamed_to_gold).sum()),
+    );
+    let found = evidence.recount.get(&partition).cloned().unwrap_or_default();
+    checks.none(
+        "recount.within_bronze",
+        &format!("of {} windows with more events than bronze", found.windows),
+        found.exceeding,
+        found.exceeding_example,
+    );
+    checks.equal(
+        "recount.differences",
+        signed(counts.duplicates)
+            + signed(counts.dropped)
+            + signed(counts.open)
+            + expectation.replay_duplicates,
+        &format!(
+            "events in bronze and not in gold: {} duplicates + {} dropped + {} open + {} replayed duplicates",
+            counts.duplicates, counts.dropped, counts.open, expectation.replay_duplicates
+        ),
+        found.missing_events,
+    );
+    checks.none(
+        "recount.watch_time",
+        &format!("of {} windows with a watch time that bronze does not explain", found.windows),
+        found.wrong_watch_time,
+        found.watch_time_example,
+    );
+}

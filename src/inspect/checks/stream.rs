@@ -1,0 +1,118 @@
+//! Bronze and quarantine of one source partition: every record taken is a row of one of them.
+
+use crate::inspect::evidence::Evidence;
+use crate::inspect::ledgers::{Ledgers, SourcePartition, entry, first_offset, replayed, signed};
+use crate::inspect::offsets::OffsetEvidence;
+use crate::inspect::report::{Check, Checks};
+
+/// Its checks.
+pub(super) fn checks(ledgers: &Ledgers, evidence: &Evidence, source: &SourcePartition) -> Vec<Check> {
+    let nothing = OffsetEvidence::default();
+    let quarantine = evidence.quarantine.get(source).unwrap_or(&nothing);
+    let bronze = evidence.bronze.get(source).map_or(&nothing, |found| &found.offsets);
+    let mut checks = Checks::of(source.to_string());
+    quarantine_checks(&mut checks, ledgers, source, quarantine);
+    bronze_checks(&mut checks, ledgers, source, bronze, quarantine);
+    checks.into_list()
+}
+
+fn quarantine_checks(
+    checks: &mut Checks,
+    ledgers: &Ledgers,
+    source: &SourcePartition,
+    quarantine: &OffsetEvidence,
+) {
+    let ledger = entry(ledgers.quarantine.as_ref(), source);
+    let bronze = entry(ledgers.bronze.as_ref(), source);
+    checks.equal(
+        "quarantine.rows",
+        signed(ledger.counts.quarantined),
+        "rows: quarantined by its ledger",
+        signed(quarantine.rows()),
+    );
+    offset_checks(checks, quarantine, ("quarantine.offsets_distinct", "quarantine.offsets_consumed"), {
+        // What it has rejected lies where bronze has been, or ahead of it after a crash between the two commits.
+        let first = if ledgers.bronze.is_some() { first_offset(&bronze) } else { 0 };
+        (first, ledger.next)
+    });
+    checks.equal(
+        "quarantine.rows_behind_bronze",
+        signed(bronze.counts.quarantined),
+        "rows: quarantined by bronze's ledger",
+        signed(quarantine.within(0, bronze.next)),
+    );
+}
+
+fn bronze_checks(
+    checks: &mut Checks,
+    ledgers: &Ledgers,
+    source: &SourcePartition,
+    bronze: &OffsetEvidence,
+    quarantine: &OffsetEvidence,
+) {
+    let ledger = entry(ledgers.bronze.as_ref(), source);
+    let counts = &ledger.counts;
+    let entered = replayed(ledgers.bronze.as_ref(), source);
+    checks.equal(
+        "bronze.rows",
+        signed(counts.records) - signed(counts.quarantined) + signed(entered.len()),
+        &format!(
+            "rows: {} records - {} quarantined + {} replayed",
+            counts.records,
+            counts.quarantined,
+            entered.len()
+        ),
+        signed(bronze.rows()),
+    );
+    let first = first_offset(&ledger);
+    offset_checks(
+        checks,
+        bronze,
+        ("bronze.offsets_distinct", "bronze.offsets_consumed"),
+        (first, ledger.next),
+    );
+    let covered = bronze.within_either(quarantine, first, ledger.next);
+    checks.equal(
+        "bronze.offsets_complete",
+        signed(counts.gaps + counts.lost),
+        &format!(
+            "of offsets {first}..{} in neither table: {} gaps + {} lost",
+            ledger.next, counts.gaps, counts.lost
+        ),
+        ledger.next - first - signed(covered),
+    );
+    let mut unexplained = bronze.shared_with(quarantine).filter(|&offset| !entered.contains(offset));
+    let example = unexplained.next();
+    let count = example.iter().count() as u64 + unexplained.count() as u64;
+    checks.none(
+        "bronze.apart_from_quarantine",
+        "offset in both without a replay",
+        count,
+        example.map(offset_text),
+    );
+    let mut absent =
+        entered.iter().filter(|&offset| !bronze.contains(offset) || !quarantine.contains(offset));
+    let example = absent.next();
+    let count = example.iter().count() as u64 + absent.count() as u64;
+    checks.none(
+        "bronze.replayed_in_both",
+        &format!("of the {} replayed offsets missing from bronze or quarantine", entered.len()),
+        count,
+        example.map(offset_text),
+    );
+}
+
+fn offset_checks(
+    checks: &mut Checks,
+    found: &OffsetEvidence,
+    (distinct, consumed): (&'static str, &'static str),
+    (first, next): (i64, i64),
+) {
+    let (repeated, example) = found.repeated();
+    checks.none(distinct, "source offset twice", repeated, example.map(offset_text));
+    checks.none(consumed, &format!("offset outside of {first}..{next}"), found.outside(first, next), None);
+}
+
+fn offset_text(offset: i64) -> String {
+    format!("offset {offset}")
+}

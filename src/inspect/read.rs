@@ -1,0 +1,174 @@
+//! Reads what the audit needs out of the tables.
+//!
+//! Each table is loaded once, and its ledger and its rows come from that one state: gold first, then bronze, then the
+//! quarantine. The engine commits in the opposite order, so a later state has what an earlier one refers to.
+//!
+//! Rows are streamed. What stays in memory is about one bit for each source offset and 100 bytes for each
+//! (partition, video, minute): tens of millions of rows fit into some hundred megabytes.
+
+use futures::TryStreamExt;
+use pulselake_lake::{Lake, LakeError, TableView};
+use pulselake_ledger::Ledger;
+use pulselake_model::WindowCounters;
+use pulselake_model::tables::HotTable;
+
+use super::checks::{all_checks, untrusted};
+use super::evidence::{BronzeRow, Collector, Evidence, GoldRowSeen};
+use super::ledgers::Ledgers;
+use super::report::{AuditReport, AuditedSnapshot};
+use super::rows::Rows;
+
+/// The three tables, each at one moment.
+pub(crate) struct Views {
+    /// The quarantine.
+    pub(crate) quarantine: TableView,
+    /// Bronze.
+    pub(crate) bronze: TableView,
+    /// Gold.
+    pub(crate) gold: TableView,
+}
+
+impl Views {
+    /// Loads them in the order that the module's text explains.
+    pub(crate) async fn load(lake: &Lake) -> Result<Self, LakeError> {
+        let gold = lake.view(HotTable::VideoStats1Min).await?;
+        let bronze = lake.view(HotTable::RawEvents).await?;
+        let quarantine = lake.view(HotTable::InvalidEventsContent).await?;
+        Ok(Self { quarantine, bronze, gold })
+    }
+
+    fn all(&self) -> [&TableView; 3] {
+        [&self.quarantine, &self.bronze, &self.gold]
+    }
+
+    /// Their ledgers.
+    ///
+    /// # Errors
+    /// When one can't be trusted.
+    pub(crate) fn ledgers(&self) -> Result<Ledgers, LakeError> {
+        Ok(Ledgers {
+            quarantine: self.quarantine.ledger()?,
+            bronze: self.bronze.ledger()?,
+            gold: self.gold.ledger()?,
+        })
+    }
+}
+
+/// Reads the tables and makes every check. Without trusted ledgers there is nothing to compare with: then their
+/// checks are the only ones.
+///
+/// # Errors
+/// When the tables can't be read.
+pub(crate) async fn audit(lake: &Lake) -> anyhow::Result<AuditReport> {
+    let views = Views::load(lake).await?;
+    let snapshots = views.all().map(|view| AuditedSnapshot {
+        table: view.table().full_name(),
+        snapshot_id: view.snapshot_id(),
+    });
+    let failures: Vec<_> = views
+        .all()
+        .into_iter()
+        .filter_map(|view| view.ledger().err().map(|error| untrusted(view.table(), &error.to_string())))
+        .flatten()
+        .collect();
+    if !failures.is_empty() {
+        return Ok(AuditReport::new(snapshots.to_vec(), failures));
+    }
+    let ledgers = views.ledgers()?;
+    let evidence = gather(&views, &ledgers).await?;
+    Ok(AuditReport::new(snapshots.to_vec(), all_checks(&ledgers, &evidence)))
+}
+
+async fn gather(views: &Views, ledgers: &Ledgers) -> anyhow::Result<Evidence> {
+    let mut collector = Collector::new(ledgers);
+    read_gold(&views.gold, &mut collector).await?;
+    read_bronze(&views.bronze, &mut collector).await?;
+    read_quarantine(&views.quarantine, &mut collector).await?;
+    Ok(collector.finish())
+}
+
+async fn read_bronze(view: &TableView, collector: &mut Collector) -> anyhow::Result<()> {
+    let columns = [
+        "event_timestamp",
+        "video_id",
+        "event_type",
+        "payload_json",
+        "source_topic",
+        "source_partition",
+        "source_offset",
+    ];
+    let mut batches = view.scan(&columns, None, None).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let rows = Rows(&batch);
+        let (topics, partitions, offsets) =
+            (rows.text("source_topic")?, rows.int("source_partition")?, rows.long("source_offset")?);
+        let (times, videos) = (rows.timestamp("event_timestamp")?, rows.text("video_id")?);
+        let (types, payloads) = (rows.text("event_type")?, rows.text("payload_json")?);
+        for row in 0..rows.len() {
+            collector.bronze_row(&BronzeRow {
+                topic: topics.value(row),
+                partition: partitions.value(row),
+                offset: offsets.value(row),
+                event_timestamp_us: times.value(row),
+                video_id: videos.value(row),
+                event_type: types.value(row),
+                payload_json: payloads.value(row),
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn read_quarantine(view: &TableView, collector: &mut Collector) -> anyhow::Result<()> {
+    let columns = ["source_topic", "source_partition", "source_offset"];
+    let mut batches = view.scan(&columns, None, None).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let rows = Rows(&batch);
+        let (topics, partitions, offsets) =
+            (rows.text("source_topic")?, rows.int("source_partition")?, rows.long("source_offset")?);
+        for row in 0..rows.len() {
+            collector.quarantine_row(topics.value(row), partitions.value(row), offsets.value(row));
+        }
+    }
+    Ok(())
+}
+
+async fn read_gold(view: &TableView, collector: &mut Collector) -> anyhow::Result<()> {
+    // In the order of `EventType`.
+    let kinds = ["impressions", "play_start", "play_finish", "likes", "shares", "skips"];
+    let mut columns =
+        vec!["source_partition", "video_id", "window_start", "window_end", "watch_time_sum_ms", "revision"];
+    columns.extend(kinds);
+    let mut batches = view.scan(&columns, None, None).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let rows = Rows(&batch);
+        let (partitions, videos) = (rows.int("source_partition")?, rows.text("video_id")?);
+        let (starts, ends) = (rows.timestamp("window_start")?, rows.timestamp("window_end")?);
+        let (watch_times, revisions) = (rows.long("watch_time_sum_ms")?, rows.int("revision")?);
+        let mut counts = Vec::with_capacity(kinds.len());
+        for kind in kinds {
+            counts.push(rows.long(kind)?);
+        }
+        for row in 0..rows.len() {
+            let mut counters =
+                WindowCounters { watch_time_sum_ms: watch_times.value(row), ..WindowCounters::default() };
+            for (count, column) in counters.by_type.iter_mut().zip(&counts) {
+                *count = column.value(row);
+            }
+            collector.gold_row(&GoldRowSeen {
+                partition: partitions.value(row),
+                video_id: videos.value(row),
+                window_start_us: starts.value(row),
+                window_end_us: ends.value(row),
+                revision: revisions.value(row),
+                counters,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The topic's ledger that a replay builds on.
+pub(crate) fn needed<'a>(ledger: Option<&'a Ledger>, table: HotTable) -> anyhow::Result<&'a Ledger> {
+    ledger.ok_or_else(|| anyhow::anyhow!("table {} has no commit yet: run the engine first", table.full_name()))
+}
