@@ -171,7 +171,10 @@ impl Handler<TakeFlush> for VelocityAggregator {
 
     fn handle(&mut self, _: TakeFlush, _: &mut Self::Context) -> Self::Result {
         crate::failpoint::reach("aggregator::flush");
-        let flush = self.parts.windows.flush();
+        // Nothing has happened since the last flush: a commit would say the same again.
+        let windows = &mut self.parts.windows;
+        let has_news = windows.pending_rows() > 0 || windows.has_unflushed_progress();
+        let flush = if has_news { windows.flush() } else { None };
         self.announced = Announced::default();
         self.announced.closed_through_us = self.parts.windows.closed_through_us();
         for waiting in self.waiting_for_room.drain(..) {

@@ -21,10 +21,10 @@ use crate::heartbeat::Heartbeat;
 use crate::latency::observe_latency;
 use crate::kill_switch::{DeathGuard, FailureClass};
 use crate::messages::*;
-use crate::status::EngineStatus;
+use crate::status::{EngineStatus, now_us};
 
 /// How often the writer looks whether a flush is due.
-const FLUSH_CHECK: Duration = Duration::from_millis(100);
+const FLUSH_CHECK: Duration = Duration::from_millis(50);
 /// An encoding or closing step that takes longer than this withholds the heartbeat.
 const STEP_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -81,7 +81,7 @@ pub struct BronzeWriter {
     queue: VecDeque<(WriteBatch, oneshot::Sender<()>)>,
     flush_waiters: Vec<oneshot::Sender<()>>,
     flush_due: bool,
-    last_flush: Instant,
+    flushed_slot: i64,
     step_since: Option<Instant>,
     commit_in_flight: bool,
 }
@@ -97,7 +97,7 @@ impl BronzeWriter {
     /// A writer that starts from the given ledger entries.
     pub fn new(parts: BronzeWriterParts, open: OpenFlush) -> Self {
         let metrics = ActorMetrics::new("IcebergWriter", parts.key.shard as i32);
-        Self {
+        let mut writer = Self {
             parts,
             metrics,
             table_metrics: TableMetrics::new(HotTable::RawEvents),
@@ -105,10 +105,19 @@ impl BronzeWriter {
             queue: VecDeque::new(),
             flush_waiters: Vec::new(),
             flush_due: false,
-            last_flush: Instant::now(),
+            flushed_slot: 0,
             step_since: None,
             commit_in_flight: false,
-        }
+        };
+        writer.flushed_slot = writer.slot();
+        writer
+    }
+
+    /// The commit interval that the clock is in. Intervals begin at the same moments in every shard, so that the
+    /// shards' commits meet at the committer and become one snapshot.
+    fn slot(&self) -> i64 {
+        let interval_us = i64::try_from(self.parts.commit_interval.as_micros()).unwrap_or(i64::MAX).max(1);
+        now_us() / interval_us
     }
 
     fn fail(&mut self, class: FailureClass, reason: String, ctx: &mut Context<Self>) {
@@ -131,7 +140,7 @@ impl BronzeWriter {
     fn check_flush(&mut self, ctx: &mut Context<Self>) {
         let Some(open) = &self.open else { return };
         let full = open.buffered_bytes() >= self.parts.flush_bytes;
-        let waited = self.last_flush.elapsed() >= self.parts.commit_interval;
+        let waited = self.slot() != self.flushed_slot;
         if !open.is_empty() && (full || waited) {
             self.flush_due = true;
             self.pump(ctx);
@@ -214,7 +223,7 @@ impl BronzeWriter {
     fn close_files(&mut self, ctx: &mut Context<Self>) {
         let Some(open) = self.open.take() else { return };
         self.step_since = Some(Instant::now());
-        self.last_flush = Instant::now();
+        self.flushed_slot = self.slot();
         self.flush_due = false;
         self.commit_in_flight = true;
         let (lake, options) = (self.parts.lake.clone(), self.parts.options.clone());

@@ -22,7 +22,7 @@ use crate::kill_switch::DeathGuard;
 use crate::messages::*;
 
 /// How long the first request waits for others to share its snapshot.
-const LINGER: Duration = Duration::from_millis(30);
+const LINGER: Duration = Duration::from_millis(100);
 const RETRY_INITIAL: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 

@@ -453,11 +453,13 @@ impl Supervisor {
         let (source, status) = (self.pipeline.source.clone(), self.pipeline.status.clone());
         tokio::task::spawn_blocking(move || {
             for partition in partitions {
+                // A source that does not answer now is asked again at the next interval.
                 let Ok(bounds) = source.bounds(partition) else { return };
-                status.update_partition(partition, |entry| entry.end = bounds.high);
-            }
-            for (partition, entry) in status.partitions() {
-                set_consumer_lag(partition, u64::try_from(entry.end - entry.position).unwrap_or(0));
+                status.update_partition(partition, |entry| {
+                    entry.end = bounds.high;
+                    entry.lag_records = source.records_between(partition, entry.position, bounds.high);
+                    set_consumer_lag(partition, u64::try_from(entry.lag_records).unwrap_or(0));
+                });
             }
         });
     }

@@ -9,7 +9,7 @@ use pulselake_config::{GroupMode, Settings, SourceKind};
 use pulselake_generator::GeneratorConfig;
 use pulselake_lake::Lake;
 use pulselake_model::tables::HotTable;
-use pulselake_source::{FileSource, FileSourceSettings, KafkaSettings, KafkaSource, Source};
+use pulselake_source::{FileSource, FileSourceSettings, GeneratorPace, GeneratorSource, GeneratorSourceSettings, KafkaSettings, KafkaSource, Source};
 
 /// How long a single request to a broker may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,7 +20,8 @@ pub(crate) async fn open_source(settings: &Settings, lake: &Lake) -> anyhow::Res
     match settings.source.kind {
         SourceKind::Generator => {
             let config = generator_config(settings, lake).await?;
-            bail!("generator {} {topic}", config.identity());
+            let generator = GeneratorSourceSettings { config, topic, pace: GeneratorPace::Live, until_ms: None };
+            Ok(Arc::new(GeneratorSource::new(generator)?))
         }
         SourceKind::Kafka => {
             if settings.kafka.brokers.is_empty() {

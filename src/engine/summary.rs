@@ -75,7 +75,7 @@ fn summary(status: &EngineStatus, board: &LiveBoard, place: &str, per_second: f6
     let uptime = status.uptime().as_secs();
     let mut text = format!(
         "pulselake  {}  up {}:{:02}:{:02}  {place}\n\
-         rate       {per_second:.0} records/s   {records} read, {quarantined} quarantined, lag {} offsets, restarts {}\n",
+         rate       {per_second:.0} records/s   {records} read, {quarantined} quarantined, lag {} records, restarts {}\n",
         phase(&status.phase()),
         uptime / 3600,
         uptime / 60 % 60,

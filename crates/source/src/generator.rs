@@ -37,6 +37,9 @@ pub struct GeneratorSourceSettings {
     pub until_ms: Option<i64>,
 }
 
+/// Offsets count the records within a second in this many low bits, and seconds above them.
+const OFFSET_BITS_PER_SECOND: u32 = 20;
+
 type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// A generated log.
@@ -119,6 +122,11 @@ impl Source for GeneratorSource {
             (None, GeneratorPace::Unlimited) => return Ok(OffsetBounds { low: 0, high: UNKNOWN_END }),
         };
         Ok(OffsetBounds { low: 0, high: log.end_offset_at(end_ms) })
+    }
+
+    fn records_between(&self, partition: i32, from_offset: i64, to_offset: i64) -> i64 {
+        let seconds = (to_offset - from_offset).max(0) >> OFFSET_BITS_PER_SECOND;
+        (seconds as f64 * self.world.records_per_s(partition)) as i64
     }
 
     fn open(

@@ -50,6 +50,11 @@ pub trait Source: Send + Sync {
     /// The offsets of one partition that can be read now.
     fn bounds(&self, partition: i32) -> Result<OffsetBounds, SourceError>;
 
+    /// About how many records lie between two positions of a partition: their distance, where offsets are dense.
+    fn records_between(&self, _partition: i32, from_offset: i64, to_offset: i64) -> i64 {
+        (to_offset - from_offset).max(0)
+    }
+
     /// A reader of an assigned partition whose first record is the first one at or after `from_offset`.
     ///
     /// With `stop_at` it ends at the first position at or after it, and hands no record at or after it over.

@@ -25,7 +25,7 @@ impl Default for BronzeSettings {
         Self {
             commit_interval_ms: 10_000,
             flush_bytes: 67_108_864,
-            max_open_hours: 64,
+            max_open_hours: 256,
             zstd_level: 1,
             row_group_rows: 131_072,
         }

@@ -1,0 +1,140 @@
+//! kill -9 at any moment: random ones under load, and each named point of the code once. Nothing is lost, nothing doubled.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::engine::SIGABRT;
+use common::log::Log;
+use common::scene::Scene;
+use common::verify::fact;
+use common::{scaled, seed};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// Where the process can be made to end, with how often the point is passed before.
+const POINTS: [(&str, u32); 14] = [
+    ("lake::before_parquet_close", 3),
+    ("lake::after_parquet_close", 3),
+    ("lake::before_metadata_write", 2),
+    ("lake::after_metadata_write", 2),
+    ("lake::before_catalog_swap", 2),
+    ("lake::after_catalog_swap", 2),
+    ("consumer::polled", 5),
+    ("aggregator::batch", 3),
+    ("aggregator::flush", 5),
+    ("writer::batch", 3),
+    ("writer::between_quarantine_and_bronze", 1),
+    ("gold::before_write", 1),
+    ("committer::before", 2),
+    ("committer::after", 2),
+];
+const BRONZE: &str = "bronze.raw_events";
+
+#[test]
+#[ignore = "needs a broker: run through make test"]
+fn killed_at_random_moments_under_load() {
+    let kills = scaled(20, 500);
+    let mut random = StdRng::seed_from_u64(seed());
+    let scene = Scene::new("kill-loop", 4);
+    let stream = scene.stream(30.0, 1).in_background(3_000);
+    let mut commits = 0;
+    for kill in 0..kills {
+        // The dead member must not hold its successor up: a static one takes its place at once.
+        let mut engine = scene.start(&["kafka.group_instance_id=only"]);
+        // Every fourth one dies at some moment of its start, the others while they work.
+        if kill % 4 != 0 {
+            engine.wait_until("a shard runs", |log| log.has("generation_started"));
+        }
+        let moment = Instant::now() + Duration::from_millis(random.random_range(200..2_000));
+        std::thread::sleep(moment - Instant::now());
+        engine.assert_alive();
+        engine.kill();
+        commits += engine.log().commits(BRONZE);
+    }
+    let sent = stream.stop().flush();
+    assert!(commits >= kills / 2, "only {commits} commits of bronze in {kills} lives: the kills hit no work");
+    scene.run_to_end();
+    let facts = scene.verify_all();
+    assert_eq!(fact(&facts, "topic records"), sent);
+    assert!(fact(&facts, "quarantine rows") > 0 && fact(&facts, "records that repeat an event_id") > 0, "{facts}");
+}
+
+#[test]
+#[ignore = "needs a broker: run through make test"]
+fn killed_at_each_named_point() {
+    let scene = Scene::new("kill-points", 4);
+    let mut stream = scene.stream(20.0, 2);
+    for (point, passes) in POINTS {
+        stream.advance(150_000);
+        stream.flush();
+        let mut engine = scene.start_bounded(&[], &format!("{point}={passes}*off->return(abort)"));
+        engine.wait_for_death_by(SIGABRT, &format!("it must die at {point}"));
+        assert!(!engine.log().has("generation_killed"), "a shard failed before {point}:\n{}", engine.log().tail());
+        scene.run_to_end();
+        scene.audit();
+        if scaled(false, true) {
+            scene.verify_against_topic(&[]);
+        }
+    }
+    let facts = scene.verify_all();
+    assert_eq!(fact(&facts, "topic records"), stream.flush());
+}
+
+#[test]
+#[ignore = "needs a broker: run through make test"]
+fn a_panic_in_any_actor_restarts_its_generation_in_the_same_process() {
+    let scene = Scene::new("panics", 4);
+    let mut stream = scene.stream(20.0, 3);
+    for (point, passes) in POINTS.into_iter().filter(|(point, _)| !point.starts_with("lake::")) {
+        stream.advance(150_000);
+        stream.flush();
+        let log = run_through_one(&scene, &format!("{point}={passes}*off->1*panic(on purpose)->off"));
+        assert!(log.text.contains("on purpose"), "nothing panicked at {point}:\n{}", log.tail());
+        assert!(log.has("generation_killed"), "a panic at {point} ended no generation:\n{}", log.tail());
+        scene.audit();
+    }
+    // The commit path's own failures beside them: an error, and answers that are lost.
+    for failure in [
+        "lake::after_parquet_close=3*off->1*return->off",
+        "lake::before_metadata_write=2*off->1*return->off",
+        "lake::before_catalog_swap=2*off->1*return(unknown)->off",
+        "lake::after_catalog_swap=2*off->1*return(unknown)->off",
+    ] {
+        stream.advance(150_000);
+        stream.flush();
+        let log = run_through_one(&scene, failure);
+        let noticed = ["commit_retry", "commit_outcome_unknown", "generation_killed"].iter().any(|event| log.has(event));
+        assert!(noticed, "nothing was noticed of {failure}:\n{}", log.tail());
+        scene.audit();
+    }
+    let facts = scene.verify_all();
+    assert_eq!(fact(&facts, "topic records"), stream.flush());
+}
+
+/// A bounded run with a failure on its way, which has to end well nevertheless.
+fn run_through_one(scene: &Scene, failpoints: &str) -> Log {
+    let mut engine = scene.start_bounded(&[], failpoints);
+    engine.wait_for_success();
+    engine.log()
+}
+
+#[test]
+#[ignore = "needs a broker: run through make test"]
+fn a_panic_that_comes_again_and_again_ends_the_service_loudly() {
+    let scene = Scene::new("budget", 2);
+    scene.fill(20.0, 4, 60);
+    let mut engine = scene.start_bounded(&["supervision.restart_budget=3"], "aggregator::batch=panic(on purpose)");
+    let status = engine.wait();
+    let log = engine.log();
+    assert_eq!(status.code(), Some(1), "{}", log.tail());
+    assert!(log.has("restart_budget_spent"), "{}", log.tail());
+    assert_eq!(log.count("generation_killed"), 3, "the budget is three restarts:\n{}", log.tail());
+    let last = log.text.lines().rev().take(3).collect::<Vec<_>>().join("\n");
+    assert!(last.contains("supervision.restart_budget"), "the message does not name the setting:\n{last}");
+    // What is wrong has gone: the next start makes up for everything.
+    scene.run_to_end();
+    scene.verify_all();
+}
