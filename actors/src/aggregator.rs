@@ -67,7 +67,14 @@ impl VelocityAggregator {
         let metrics = ActorMetrics::new("VelocityAggregator", parts.partition);
         let window_metrics = WindowMetrics::new(parts.partition);
         let counted = counts_of(&parts.windows);
-        Self { parts, metrics, window_metrics, counted, announced: Announced::default(), waiting_for_room: Vec::new() }
+        Self {
+            parts,
+            metrics,
+            window_metrics,
+            counted,
+            announced: Announced::default(),
+            waiting_for_room: Vec::new(),
+        }
     }
 
     /// Tells the gold writer what waits, if that has changed.

@@ -45,7 +45,8 @@ impl LiveBoard {
         if generation > board.generation {
             *board = PartitionBoard { generation, ..PartitionBoard::default() };
         }
-        let newest = rows.iter().map(|row| row.window_start_us).max().max(board.minutes.keys().next_back().copied());
+        let newest =
+            rows.iter().map(|row| row.window_start_us).max().max(board.minutes.keys().next_back().copied());
         let Some(oldest_kept) = newest.map(|newest_us| newest_us - (MINUTES - 1) * WINDOW_US) else { return };
         for row in rows.iter().filter(|row| row.window_start_us >= oldest_kept) {
             let minute = board.minutes.entry(row.window_start_us).or_default();
@@ -66,8 +67,11 @@ impl LiveBoard {
 
     /// The `count` videos of highest velocity, best first; ties by id.
     pub fn top(&self, count: usize) -> Vec<VideoVelocity> {
-        let newest = self.partitions.iter().filter_map(|board| board.minutes.keys().next_back().copied()).max();
-        let Some(oldest_kept) = newest.map(|newest_us| newest_us - (MINUTES - 1) * WINDOW_US) else { return Vec::new() };
+        let newest =
+            self.partitions.iter().filter_map(|board| board.minutes.keys().next_back().copied()).max();
+        let Some(oldest_kept) = newest.map(|newest_us| newest_us - (MINUTES - 1) * WINDOW_US) else {
+            return Vec::new();
+        };
         let mut sums: std::collections::HashMap<String, WindowCounters> = std::collections::HashMap::new();
         for board in self.partitions.iter() {
             for minute in board.minutes.range(oldest_kept..).map(|(_, videos)| videos) {
@@ -83,7 +87,11 @@ impl LiveBoard {
         }
         let mut videos: Vec<VideoVelocity> = sums
             .into_iter()
-            .map(|(video_id, counters)| VideoVelocity { video_id, velocity_30m: velocity(&counters), counters })
+            .map(|(video_id, counters)| VideoVelocity {
+                video_id,
+                velocity_30m: velocity(&counters),
+                counters,
+            })
             .collect();
         videos.sort_unstable_by(|left, right| {
             right.velocity_30m.total_cmp(&left.velocity_30m).then_with(|| left.video_id.cmp(&right.video_id))
@@ -106,7 +114,12 @@ mod tests {
     fn row(video_id: &str, minute: i64, likes: i64) -> GoldRow {
         let mut counters = WindowCounters::default();
         counters.by_type[EventType::Like as usize] = likes;
-        GoldRow { video_id: video_id.into(), window_start_us: minute * WINDOW_US, is_correction: false, counters }
+        GoldRow {
+            video_id: video_id.into(),
+            window_start_us: minute * WINDOW_US,
+            is_correction: false,
+            counters,
+        }
     }
 
     #[test]
@@ -115,7 +128,10 @@ mod tests {
         board.add(0, 1, &[row("a", 0, 50), row("a", 1, 10)]);
         board.add(1, 1, &[row("b", 30, 20)]);
         let top = board.top(5);
-        assert_eq!(top.iter().map(|video| (video.video_id.as_str(), video.velocity_30m)).collect::<Vec<_>>(), [("b", 0.2), ("a", 0.1)]);
+        assert_eq!(
+            top.iter().map(|video| (video.video_id.as_str(), video.velocity_30m)).collect::<Vec<_>>(),
+            [("b", 0.2), ("a", 0.1)]
+        );
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl OpenFlush {
     /// Nothing yet.
     pub async fn new(lake: &Lake, options: WriterOptions) -> Result<Self, LakeError> {
         Ok(Self {
-            events: TableWriter::new(lake, HotTable::RawEvents, options.clone()).await?,
+            events: TableWriter::new(lake, HotTable::RawEvents, options).await?,
             invalid: TableWriter::new(lake, HotTable::InvalidEventsContent, options).await?,
             ranges: BTreeMap::new(),
         })
@@ -140,7 +140,8 @@ pub fn split_at_row(batch: WriteBatch, row: usize) -> (WriteBatch, WriteBatch) {
 }
 
 fn offsets_of(batch: &RecordBatch) -> Vec<i64> {
-    let column = batch.column_by_name("source_offset").and_then(|column| column.as_any().downcast_ref::<Int64Array>());
+    let column =
+        batch.column_by_name("source_offset").and_then(|column| column.as_any().downcast_ref::<Int64Array>());
     // Both schemas have this column by contract (model::schema).
     column.map_or_else(Vec::new, |offsets| (0..offsets.len()).map(|row| offsets.value(row)).collect())
 }
@@ -192,7 +193,10 @@ mod tests {
         whole.extend(&batch());
         let (before, after) = split_at_row(batch(), 1);
         assert_eq!((before.next, after.first), (13, 13));
-        assert_eq!((before.events.num_rows(), before.invalid.num_rows(), before.rejected_offsets.as_slice()), (1, 1, [11].as_slice()));
+        assert_eq!(
+            (before.events.num_rows(), before.invalid.num_rows(), before.rejected_offsets.as_slice()),
+            (1, 1, [11].as_slice())
+        );
         let mut parts = FlushedRange::default();
         parts.extend(&before);
         assert_eq!(parts.next, 13);

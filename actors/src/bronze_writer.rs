@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 use crate::bronze_open::{ClosedFlush, FlushedRange, OpenFlush, split_at_row};
 use crate::committer::Committer;
 use crate::heartbeat::Heartbeat;
-use crate::latency::observe_latency;
 use crate::kill_switch::{DeathGuard, FailureClass};
+use crate::latency::observe_latency;
 use crate::messages::*;
 use crate::status::{EngineStatus, now_us};
 
@@ -226,7 +226,7 @@ impl BronzeWriter {
         self.flushed_slot = self.slot();
         self.flush_due = false;
         self.commit_in_flight = true;
-        let (lake, options) = (self.parts.lake.clone(), self.parts.options.clone());
+        let (lake, options) = (self.parts.lake.clone(), self.parts.options);
         let step = async move {
             let closed = open.close().await?;
             let fresh = OpenFlush::new(&lake, options).await?;
@@ -248,7 +248,8 @@ impl BronzeWriter {
     fn commit(&mut self, closed: ClosedFlush, ctx: &mut Context<Self>) {
         let quarantine_request = self.quarantine_request(&closed);
         let bronze_request = self.bronze_request(&closed);
-        let (quarantine, bronze) = (self.parts.quarantine_committer.clone(), self.parts.bronze_committer.clone());
+        let (quarantine, bronze) =
+            (self.parts.quarantine_committer.clone(), self.parts.bronze_committer.clone());
         let commit = async move {
             if let Some(request) = quarantine_request {
                 send_commit(&quarantine, request).await?;
@@ -259,14 +260,20 @@ impl BronzeWriter {
         ctx.spawn(commit.into_actor(self).map(move |outcome, actor, context| match outcome {
             Ok(committed) => actor.committed(&closed, &committed, context),
             Err(CommitRefused::Fenced(reason)) => actor.fail(FailureClass::Fenced, reason, context),
-            Err(CommitRefused::Closed) => actor.fail(FailureClass::Crash, "the committer closed this generation".into(), context),
+            Err(CommitRefused::Closed) => {
+                actor.fail(FailureClass::Crash, "the committer closed this generation".into(), context);
+            }
             Err(CommitRefused::Stop(reason)) => actor.fail(FailureClass::Stop, reason, context),
         }));
     }
 
     fn bronze_request(&self, closed: &ClosedFlush) -> CommitFiles {
         let advances = closed.ranges.iter().map(|(&partition, range)| {
-            let head = self.parts.heads.get(&partition).map_or_else(PartitionLedger::default, |heads| heads.bronze.clone());
+            let head = self
+                .parts
+                .heads
+                .get(&partition)
+                .map_or_else(PartitionLedger::default, |heads| heads.bronze.clone());
             self.advance(partition, bronze_entry(&head, range, self.parts.key.generation))
         });
         CommitFiles { keys: vec![self.parts.key], advances: advances.collect(), files: closed.events.clone() }
@@ -281,7 +288,11 @@ impl BronzeWriter {
                 self.advance(partition, quarantine_entry(&heads.quarantine, &bronze, range))
             })
             .collect();
-        (!advances.is_empty()).then(|| CommitFiles { keys: vec![self.parts.key], advances, files: closed.invalid.clone() })
+        (!advances.is_empty()).then(|| CommitFiles {
+            keys: vec![self.parts.key],
+            advances,
+            files: closed.invalid.clone(),
+        })
     }
 
     /// `entry.seq` still is the one that the entry was built on.
@@ -303,11 +314,26 @@ impl BronzeWriter {
             positions.push((partition, range.next));
             self.parts.status.update_partition(partition, |status| status.bronze_next = range.next);
         }
-        let newest = closed.ranges.values().filter_map(|range| range.stream_time_span_us).map(|(_, newest)| newest).max();
+        let newest = closed
+            .ranges
+            .values()
+            .filter_map(|range| range.stream_time_span_us)
+            .map(|(_, newest)| newest)
+            .max();
         let rows = closed.ranges.values().map(|range| range.records - range.quarantined).sum();
-        self.parts.status.committed(HotTable::RawEvents, committed.snapshot_id, closed.events.len() as u64, rows, newest);
+        self.parts.status.committed(
+            HotTable::RawEvents,
+            committed.snapshot_id,
+            closed.events.len() as u64,
+            rows,
+            newest,
+        );
         for range in closed.ranges.values() {
-            observe_latency(&self.table_metrics, range.stream_time_span_us, range.records - range.quarantined);
+            observe_latency(
+                &self.table_metrics,
+                range.stream_time_span_us,
+                range.records - range.quarantined,
+            );
         }
         // The supervisor may be gone: group offsets are for lag tools only.
         let _ = self.parts.committed.send(positions);
@@ -336,7 +362,11 @@ pub(crate) fn bronze_entry(head: &PartitionLedger, range: &FlushedRange, generat
 }
 
 /// The quarantine's entry beside it. The quarantine may be ahead of bronze after a crash between the two commits.
-pub(crate) fn quarantine_entry(head: &PartitionLedger, bronze: &PartitionLedger, range: &FlushedRange) -> PartitionLedger {
+pub(crate) fn quarantine_entry(
+    head: &PartitionLedger,
+    bronze: &PartitionLedger,
+    range: &FlushedRange,
+) -> PartitionLedger {
     let quarantined = head.counts.quarantined + range.quarantine_rows;
     let mut entry = if head.next > bronze.next { head.clone() } else { bronze.clone() };
     entry.seq = head.seq;

@@ -234,7 +234,6 @@ impl PartitionConsumer {
         ctx.spawn(delivery.into_actor(self).map(move |delivered, actor, context| {
             actor.delivered(delivered, reached, context);
         }));
-        ctx.run_later(PAUSE_AFTER, |actor, _| actor.pause_if_blocked());
     }
 
     /// Decodes a batch piece by piece, for the sinks that need each piece.
@@ -251,7 +250,11 @@ impl PartitionConsumer {
                 self.source_metrics.received(decoded.record_count, value_bytes as u64);
                 self.source_metrics.rejected(&decoded.invalid_by_code);
                 if !message.rejected_offsets.is_empty() {
-                    events::quarantined(self.parts.partition, &decoded.invalid_by_code, &first_reason(&decoded.invalid));
+                    events::quarantined(
+                        self.parts.partition,
+                        &decoded.invalid_by_code,
+                        &first_reason(&decoded.invalid),
+                    );
                 }
                 message.lost = self.take_lost(decoded.first_offset);
             }
@@ -265,7 +268,12 @@ impl PartitionConsumer {
         let lost = std::mem::take(&mut self.parts.bronze_lost);
         if lost > 0 {
             self.source_metrics.lost(lost);
-            events::data_loss_gap(&self.parts.topic, self.parts.partition, first_offset - lost as i64, first_offset);
+            events::data_loss_gap(
+                &self.parts.topic,
+                self.parts.partition,
+                first_offset - lost as i64,
+                first_offset,
+            );
         }
         lost
     }
@@ -351,6 +359,7 @@ impl Actor for PartitionConsumer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(self.parts.heartbeat_interval, |actor, _| actor.parts.heartbeat.beat());
+        ctx.run_interval(PAUSE_AFTER / 2, |actor, _| actor.pause_if_blocked());
         let refill: Vec<_> = std::mem::take(&mut self.parts.refill);
         let messages = refill.into_iter().map(|batch| (Some(Aggregate { batch: Arc::new(batch) }), None));
         self.send(messages.collect(), None, ctx);

@@ -29,12 +29,20 @@ pub fn to_batch(partitions: &[PartitionRows<'_>], processed_at_us: i64) -> Resul
         }));
     }
     rows.sort_unstable_by(|(_, left_revision, left), (_, right_revision, right)| {
-        (left.window_start_us, &left.video_id, left_revision).cmp(&(right.window_start_us, &right.video_id, right_revision))
+        (left.window_start_us, &left.video_id, left_revision).cmp(&(
+            right.window_start_us,
+            &right.video_id,
+            right_revision,
+        ))
     });
     let count = |event_type: EventType| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, _, row)| row.counters.by_type[event_type as usize])))
+        Arc::new(Int64Array::from_iter_values(
+            rows.iter().map(|(_, _, row)| row.counters.by_type[event_type as usize]),
+        ))
     };
-    let timestamps = |values: Vec<i64>| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(values).with_timezone("+00:00")) };
+    let timestamps = |values: Vec<i64>| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(values).with_timezone("+00:00"))
+    };
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int32Array::from_iter_values(rows.iter().map(|(partition, _, _)| *partition))),
         Arc::new(StringArray::from_iter_values(rows.iter().map(|(_, _, row)| row.video_id.as_str()))),
@@ -69,12 +77,15 @@ mod tests {
             counters: WindowCounters { by_type: [1, 2, 3, 4, 5, 6], watch_time_sum_ms: 7 },
         };
         let rows = [row("b", true), row("b", false), row("a", false)];
-        let batch = to_batch(&[PartitionRows { partition: 4, rows: &rows, correction_revision: 9 }], 1).unwrap();
+        let batch =
+            to_batch(&[PartitionRows { partition: 4, rows: &rows, correction_revision: 9 }], 1).unwrap();
         let revisions = batch.column(11).as_any().downcast_ref::<Int32Array>().unwrap();
         assert_eq!(revisions.values(), &[0, 0, 9]);
         let videos = batch.column(1).as_any().downcast_ref::<StringArray>().unwrap();
         assert_eq!((0..videos.len()).map(|index| videos.value(index)).collect::<Vec<_>>(), ["a", "b", "b"]);
-        let sums: Vec<i64> = (4..11).map(|column| batch.column(column).as_any().downcast_ref::<Int64Array>().unwrap().value(2)).collect();
+        let sums: Vec<i64> = (4..11)
+            .map(|column| batch.column(column).as_any().downcast_ref::<Int64Array>().unwrap().value(2))
+            .collect();
         assert_eq!(sums, [1, 2, 3, 4, 5, 6, 7]);
     }
 }

@@ -21,8 +21,8 @@ use crate::aggregator::VelocityAggregator;
 use crate::committer::Committer;
 use crate::gold_rows::{PartitionRows, to_batch};
 use crate::heartbeat::Heartbeat;
-use crate::latency::observe_latency;
 use crate::kill_switch::{DeathGuard, Failure, FailureClass, KillSwitch};
+use crate::latency::observe_latency;
 use crate::messages::*;
 use crate::status::{EngineStatus, now_us};
 
@@ -143,14 +143,22 @@ impl GoldWriter {
         ctx.spawn(collecting.map(move |answers, actor, context| {
             // The run may have ended while the answers came: then its part is void.
             let current = |collected: &Collected| {
-                actor.partitions.get(&collected.partition).is_some_and(|registered| registered.key == collected.key)
+                actor
+                    .partitions
+                    .get(&collected.partition)
+                    .is_some_and(|registered| registered.key == collected.key)
             };
             let collected: Vec<Collected> = answers.into_iter().flatten().filter(current).collect();
             actor.write(collected, drained, context);
         }));
     }
 
-    fn write(&mut self, collected: Vec<Collected>, drained: Vec<oneshot::Sender<()>>, ctx: &mut Context<Self>) {
+    fn write(
+        &mut self,
+        collected: Vec<Collected>,
+        drained: Vec<oneshot::Sender<()>>,
+        ctx: &mut Context<Self>,
+    ) {
         if collected.is_empty() {
             return self.collection_done(drained, ctx);
         }
@@ -172,11 +180,14 @@ impl GoldWriter {
         let mut keys: Vec<GenerationKey> = collected.iter().map(|part| part.key).collect();
         keys.sort_unstable();
         keys.dedup();
-        let (lake, options, committer) = (self.parts.lake.clone(), self.parts.options.clone(), self.parts.committer.clone());
+        let (lake, options, committer) =
+            (self.parts.lake.clone(), self.parts.options, self.parts.committer.clone());
         let commit = async move {
             crate::failpoint::reach("gold::before_write");
             let batch = batch.map_err(|error| (FailureClass::Crash, error.to_string()))?;
-            let files = write_files(&lake, options, &batch).await.map_err(|error| (lake_class(&error), error.to_string()))?;
+            let files = write_files(&lake, options, &batch)
+                .await
+                .map_err(|error| (lake_class(&error), error.to_string()))?;
             let file_count = files.len() as u64;
             let request = CommitFiles { keys, advances, files };
             let outcome = committer.send(request).await.unwrap_or(Err(CommitRefused::Closed));
@@ -186,9 +197,15 @@ impl GoldWriter {
             actor.metrics.worked(started.elapsed());
             match outcome {
                 Ok(Ok((committed, files))) => actor.committed(&collected, &committed, files),
-                Ok(Err(CommitRefused::Fenced(reason))) => actor.end_runs(&collected, FailureClass::Fenced, &reason),
-                Ok(Err(CommitRefused::Stop(reason))) => actor.end_runs(&collected, FailureClass::Stop, &reason),
-                Ok(Err(CommitRefused::Closed)) => actor.end_runs(&collected, FailureClass::Fenced, "a run in this commit was closed"),
+                Ok(Err(CommitRefused::Fenced(reason))) => {
+                    actor.end_runs(&collected, FailureClass::Fenced, &reason);
+                }
+                Ok(Err(CommitRefused::Stop(reason))) => {
+                    actor.end_runs(&collected, FailureClass::Stop, &reason);
+                }
+                Ok(Err(CommitRefused::Closed)) => {
+                    actor.end_runs(&collected, FailureClass::Fenced, "a run in this commit was closed");
+                }
                 Err((class, reason)) => actor.end_runs(&collected, class, &reason),
             }
             actor.collection_done(drained, context);
@@ -210,7 +227,13 @@ impl GoldWriter {
             let position = part.taken.flush.position;
             newest = newest.max(position.closed_through_us);
             self.parts.status.update_partition(part.partition, |status| status.gold_next = position.next);
-            let windows = part.taken.flush.rows.iter().filter(|row| !row.is_correction).map(|row| row.window_start_us + 60_000_000);
+            let windows = part
+                .taken
+                .flush
+                .rows
+                .iter()
+                .filter(|row| !row.is_correction)
+                .map(|row| row.window_start_us + 60_000_000);
             let span = windows.clone().min().zip(windows.clone().max());
             observe_latency(&self.table_metrics, span, windows.count() as u64);
         }
@@ -220,7 +243,8 @@ impl GoldWriter {
     /// The aggregators have given their rows away: their runs can only start again from the ledger.
     fn end_runs(&mut self, collected: &[Collected], class: FailureClass, reason: &str) {
         for part in collected {
-            let registered = self.partitions.get(&part.partition).filter(|registered| registered.key == part.key);
+            let registered =
+                self.partitions.get(&part.partition).filter(|registered| registered.key == part.key);
             if let Some(registered) = registered {
                 let actor = "GoldWriter".to_string();
                 registered.kill_switch.trip(Failure { actor, class, reason: reason.to_string() });
@@ -238,7 +262,11 @@ impl GoldWriter {
     }
 }
 
-async fn write_files(lake: &Lake, options: WriterOptions, batch: &RecordBatch) -> Result<Vec<DataFile>, LakeError> {
+async fn write_files(
+    lake: &Lake,
+    options: WriterOptions,
+    batch: &RecordBatch,
+) -> Result<Vec<DataFile>, LakeError> {
     if batch.num_rows() == 0 {
         return Ok(Vec::new());
     }
@@ -293,7 +321,10 @@ impl Handler<RegisterPartitions> for GoldWriter {
         for (partition, aggregator, head) in message.partitions {
             let closed_through_us = head.closed_through;
             let kill_switch = message.kill_switch.clone();
-            self.partitions.insert(partition, Registered { key: message.key, kill_switch, aggregator, head, closed_through_us });
+            self.partitions.insert(
+                partition,
+                Registered { key: message.key, kill_switch, aggregator, head, closed_through_us },
+            );
         }
     }
 }
@@ -308,7 +339,9 @@ impl Handler<GoldReady> for GoldWriter {
         }
         registered.closed_through_us = ready.closed_through_us;
         let now = Instant::now();
-        if ready.pending_rows >= self.parts.max_pending_rows || (ready.has_windows && self.everyone_has_closed()) {
+        if ready.pending_rows >= self.parts.max_pending_rows
+            || (ready.has_windows && self.everyone_has_closed())
+        {
             self.collect_at = Some(now);
         } else if ready.has_windows {
             self.collect_at.get_or_insert(now + self.parts.collect_wait);

@@ -131,7 +131,10 @@ mod tests {
         first.fail(FailureClass::Fenced, "one");
         DeathGuard::new(kill_switch.clone(), "second").fail(FailureClass::Crash, "two");
         first.disarm();
-        assert_eq!(kill_switch.failure().map(|failure| (failure.actor, failure.reason)), Some(("first".into(), "one".into())));
+        assert_eq!(
+            kill_switch.failure().map(|failure| (failure.actor, failure.reason)),
+            Some(("first".into(), "one".into()))
+        );
     }
 
     #[test]

@@ -10,7 +10,8 @@ use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
 use pulselake_decode::{DecodeSettings, EventDecoder};
 use pulselake_ledger::{
-    Advance, Decision, Ledger, LedgerHeads, PartitionLedger, SourceBounds, SourceFacts, apply_advances, decide, plan_partition,
+    Advance, Decision, Ledger, LedgerHeads, PartitionLedger, SourceBounds, SourceFacts, apply_advances,
+    decide, plan_partition,
 };
 use pulselake_model::{GoldRow, RawBatch, WindowCounters};
 use pulselake_window::{PartitionWindows, WindowSettings};
@@ -78,7 +79,12 @@ struct World {
 /// With deduplication the horizon spans every modelled record, so that the recount needs no notion of stream time.
 fn window_settings(deduplicates: bool) -> WindowSettings {
     let dedup_horizon_ms = if deduplicates { 86_400_000 } else { 0 };
-    WindowSettings { watermark_delay_ms: 10_000, allowed_lateness_ms: 86_400_000, dedup_horizon_ms, dedup_max_ids: 1_000 }
+    WindowSettings {
+        watermark_delay_ms: 10_000,
+        allowed_lateness_ms: 86_400_000,
+        dedup_horizon_ms,
+        dedup_max_ids: 1_000,
+    }
 }
 
 fn value(record: &Record) -> String {
@@ -98,7 +104,8 @@ impl World {
     }
 
     fn start_owner(&self) -> Owner {
-        let entry = |table: usize| self.tables.ledgers[table].as_ref().and_then(|ledger| ledger.partition(TOPIC, 0));
+        let entry =
+            |table: usize| self.tables.ledgers[table].as_ref().and_then(|ledger| ledger.partition(TOPIC, 0));
         let heads = LedgerHeads { quarantine: entry(QUARANTINE), bronze: entry(BRONZE), gold: entry(GOLD) };
         let facts = SourceFacts {
             bounds: SourceBounds { low: 0, high: self.records.len() as i64 },
@@ -110,7 +117,11 @@ impl World {
         let settings = DecodeSettings { source_topic: TOPIC.into(), ..DecodeSettings::default() };
         Owner {
             preparer: Preparer::new(EventDecoder::new(settings), Routing::new(&plan), HashSet::new()),
-            windows: PartitionWindows::new(window_settings(self.deduplicates), heads.gold.map(gold_position), plan.gold_from),
+            windows: PartitionWindows::new(
+                window_settings(self.deduplicates),
+                heads.gold.map(gold_position),
+                plan.gold_from,
+            ),
             heads: BronzeHeads {
                 bronze: heads.bronze.cloned().unwrap_or_default(),
                 quarantine: heads.quarantine.cloned().unwrap_or_default(),
@@ -127,7 +138,9 @@ impl World {
     fn run(&mut self, step: &Step) {
         match *step {
             Step::Read { owner, records } => self.read(owner, records),
-            Step::FlushBronze { owner, answer_lost, crash_between } => self.flush_bronze(owner, answer_lost, crash_between),
+            Step::FlushBronze { owner, answer_lost, crash_between } => {
+                self.flush_bronze(owner, answer_lost, crash_between);
+            }
             Step::FlushGold { owner, answer_lost } => self.flush_gold(owner, answer_lost),
             Step::CloseIdle { owner } => {
                 if !self.owners[owner].windows.is_replaying() {
@@ -175,7 +188,10 @@ impl World {
         let after = apply_advances(self.tables.ledgers[table].as_ref(), "c", "f", &commit_id, &advances);
         self.tables.ledgers[table] = Some(after);
         if answer_lost {
-            assert_eq!(decide(self.tables.ledgers[table].as_ref(), &commit_id, &advances), Decision::AlreadyThere);
+            assert_eq!(
+                decide(self.tables.ledgers[table].as_ref(), &commit_id, &advances),
+                Decision::AlreadyThere
+            );
         }
         true
     }
@@ -185,7 +201,8 @@ impl World {
         let heads = self.owners[owner].heads.clone();
         let bronze = bronze_entry(&heads.bronze, &range, 1);
         let quarantine = quarantine_entry(&heads.quarantine, &bronze, &range);
-        let (events, invalid) = (std::mem::take(&mut self.owners[owner].events), std::mem::take(&mut self.owners[owner].invalid));
+        let (events, invalid) =
+            (std::mem::take(&mut self.owners[owner].events), std::mem::take(&mut self.owners[owner].invalid));
         if range.quarantine_rows > 0 {
             if !self.commit(QUARANTINE, quarantine.clone(), answer_lost) {
                 self.owners[owner] = self.start_owner();
@@ -216,7 +233,8 @@ impl World {
         self.tables.gold.extend(taken.flush.rows.iter().map(|row| (row.clone(), revision(row))));
         self.owners[owner].gold = PartitionLedger { seq: entry.seq + 1, ..entry };
         let in_gold: i64 = self.tables.gold.iter().map(|(row, _)| row.counters.events()).sum();
-        let explained = position.quarantined + position.duplicates + position.dropped + position.open + in_gold as u64;
+        let explained =
+            position.quarantined + position.duplicates + position.dropped + position.open + in_gold as u64;
         assert_eq!(position.records, explained, "the audit's equation at {position:?}");
     }
 
@@ -250,7 +268,8 @@ impl World {
             gold.entry((video, minute)).or_default().merge(&row.counters);
             *grain.entry((row.video_id.clone(), row.window_start_us, *revision)).or_default() += 1;
         }
-        let sums: BTreeMap<(u8, i64), i64> = gold.iter().map(|(key, counters)| (*key, counters.events())).collect();
+        let sums: BTreeMap<(u8, i64), i64> =
+            gold.iter().map(|(key, counters)| (*key, counters.events())).collect();
         assert_eq!(sums, recount, "gold");
         assert!(gold.values().all(|counters| counters.watch_time_sum_ms == 7 * counters.events()));
         assert!(grain.values().all(|rows| *rows == 1), "a revision of a window twice: {grain:?}");

@@ -8,7 +8,8 @@ use iceberg::expr::{Predicate, Reference};
 use iceberg::spec::Datum;
 use pulselake_lake::LakeError;
 use pulselake_ledger::{
-    Ledger, LedgerHeads, PartitionLedger, PartitionPlan, RecoveryStop, SourceBounds, SourceFacts, plan_identity, plan_partition,
+    Ledger, LedgerHeads, PartitionLedger, PartitionPlan, RecoveryStop, SourceBounds, SourceFacts,
+    plan_identity, plan_partition,
 };
 use pulselake_model::tables::HotTable;
 use pulselake_model::{DecodedBatch, GoldPosition};
@@ -106,7 +107,9 @@ impl Ledgers {
     /// The highest generation that any entry of these partitions names.
     pub fn newest_generation(&self, topic: &str, partitions: &[i32]) -> u64 {
         let generations = self.all().into_iter().flat_map(|(_, ledger)| {
-            partitions.iter().filter_map(move |&partition| Some(ledger?.partition(topic, partition)?.generation))
+            partitions
+                .iter()
+                .filter_map(move |&partition| Some(ledger?.partition(topic, partition)?.generation))
         });
         generations.max().unwrap_or(0)
     }
@@ -141,7 +144,9 @@ pub async fn recover(
             None => HashSet::new(),
         };
         let refill = match plan.refill_to {
-            Some(to) => refill_from_bronze(pipeline, partition, plan.gold_from, to, bounds[&partition].low).await?,
+            Some(to) => {
+                refill_from_bronze(pipeline, partition, plan.gold_from, to, bounds[&partition].low).await?
+            }
             None => Vec::new(),
         };
         recovered.push(RecoveredPartition {
@@ -161,7 +166,10 @@ pub async fn recover(
     Ok(recovered)
 }
 
-async fn read_bounds(pipeline: &Pipeline, partitions: &[i32]) -> Result<BTreeMap<i32, SourceBounds>, StartError> {
+async fn read_bounds(
+    pipeline: &Pipeline,
+    partitions: &[i32],
+) -> Result<BTreeMap<i32, SourceBounds>, StartError> {
     let (source, partitions) = (pipeline.source.clone(), partitions.to_vec());
     let read = move || {
         let mut all = BTreeMap::new();
@@ -203,14 +211,22 @@ pub(crate) fn offset_range(topic: &str, partition: i32, from: i64, to: i64) -> P
 }
 
 /// Offsets of `[from, to)` that are in quarantine.
-pub(crate) async fn quarantined_offsets(pipeline: &Pipeline, partition: i32, from: i64, to: i64) -> Result<HashSet<i64>, StartError> {
+pub(crate) async fn quarantined_offsets(
+    pipeline: &Pipeline,
+    partition: i32,
+    from: i64,
+    to: i64,
+) -> Result<HashSet<i64>, StartError> {
     let filter = offset_range(&pipeline.source.identity().topic, partition, from, to);
-    let batches = pipeline.lake.scan(HotTable::InvalidEventsContent, &["source_offset"], Some(filter)).await?;
+    let batches =
+        pipeline.lake.scan(HotTable::InvalidEventsContent, &["source_offset"], Some(filter)).await?;
     let batches: Vec<_> = batches.try_collect().await?;
     let mut offsets = HashSet::new();
     for batch in &batches {
         if let Some(column) = batch.column(0).as_any().downcast_ref::<Int64Array>() {
-            offsets.extend((0..column.len()).map(|row| column.value(row)).filter(|offset| (from..to).contains(offset)));
+            offsets.extend(
+                (0..column.len()).map(|row| column.value(row)).filter(|offset| (from..to).contains(offset)),
+            );
         }
     }
     Ok(offsets)

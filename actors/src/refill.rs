@@ -15,8 +15,8 @@ use pulselake_model::tables::HotTable;
 use pulselake_model::{DecodedBatch, ErrorCode, EventColumns, EventType, schema};
 
 use crate::pipeline::Pipeline;
-use crate::route::rejected_rows;
 use crate::recovery::{StartError, offset_range, quarantined_offsets};
+use crate::route::rejected_rows;
 
 /// Everything that bronze and quarantine have of `[from, to)`, as the decoder would have given it, plus the bare
 /// step from `to` to `low` where retention has removed what nobody read.
@@ -51,22 +51,22 @@ fn without_offsets(events: &RecordBatch, quarantined: &HashSet<i64>) -> Result<R
     };
     let offsets = offsets.as_primitive::<Int64Type>().values();
     let keep: BooleanArray = offsets.iter().map(|offset| Some(!quarantined.contains(offset))).collect();
-    filter_record_batch(events, &keep).map_err(bad_bronze)
+    filter_record_batch(events, &keep).map_err(|error| bad_bronze(&error))
 }
 
-fn bad_bronze(error: arrow::error::ArrowError) -> LakeError {
+fn bad_bronze(error: &arrow::error::ArrowError) -> LakeError {
     LakeError::BadBatch { table: HotTable::RawEvents.full_name().to_string(), reason: error.to_string() }
 }
 
 fn sorted_by_offset(found: &[RecordBatch]) -> Result<RecordBatch, LakeError> {
     let Some(first) = found.first() else { return Ok(RecordBatch::new_empty(schema::bronze_events())) };
-    let all = concat_batches(&first.schema(), found).map_err(bad_bronze)?;
+    let all = concat_batches(&first.schema(), found).map_err(|error| bad_bronze(&error))?;
     let offsets = all.column_by_name("source_offset").ok_or_else(|| LakeError::BadBatch {
         table: HotTable::RawEvents.full_name().to_string(),
         reason: "no column source_offset".to_string(),
     })?;
-    let order = sort_to_indices(offsets, None, None).map_err(bad_bronze)?;
-    take_record_batch(&all, &order).map_err(bad_bronze)
+    let order = sort_to_indices(offsets, None, None).map_err(|error| bad_bronze(&error))?;
+    take_record_batch(&all, &order).map_err(|error| bad_bronze(&error))
 }
 
 /// Bronze rows in the form that the decoder gives.
@@ -74,8 +74,11 @@ fn decoded(partition: i32, from: i64, to: i64, events: RecordBatch, rejected: &[
     let mut columns = EventColumns::default();
     if events.num_rows() > 0 {
         let text = |name: &str| events.column_by_name(name).map(|column| column.as_string::<i32>().clone());
-        let offsets = events.column_by_name("source_offset").map(|column| column.as_primitive::<Int64Type>().clone());
-        let times = events.column_by_name("event_timestamp").map(|column| column.as_primitive::<TimestampMicrosecondType>().clone());
+        let offsets =
+            events.column_by_name("source_offset").map(|column| column.as_primitive::<Int64Type>().clone());
+        let times = events
+            .column_by_name("event_timestamp")
+            .map(|column| column.as_primitive::<TimestampMicrosecondType>().clone());
         if let (Some(ids), Some(types), Some(payloads), Some(offsets), Some(times)) =
             (text("event_id"), text("event_type"), text("payload_json"), offsets, times)
         {

@@ -57,7 +57,10 @@ impl RestartBudget {
 
     /// The pause before attempt number `attempt` (from 0) in a row: doubles up to the longest.
     pub fn backoff(&self, attempt: u32) -> Duration {
-        self.policy.backoff_initial.saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(self.policy.backoff_max)
+        self.policy
+            .backoff_initial
+            .saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX))
+            .min(self.policy.backoff_max)
     }
 
     /// Whether a run that lasted this long ends a row of attempts.
@@ -83,7 +86,10 @@ mod tests {
         let start = Instant::now();
         assert_eq!(budget.spend(start), Ok(()));
         assert_eq!(budget.spend(start + Duration::from_secs(1)), Ok(()));
-        assert_eq!(budget.spend(start + Duration::from_secs(2)), Err(BudgetSpent { crashes: 3, window: POLICY.window }));
+        assert_eq!(
+            budget.spend(start + Duration::from_secs(2)),
+            Err(BudgetSpent { crashes: 3, window: POLICY.window })
+        );
     }
 
     #[test]
@@ -98,7 +104,8 @@ mod tests {
     #[test]
     fn the_pause_doubles_up_to_the_longest() {
         let budget = RestartBudget::new(POLICY);
-        let pauses: Vec<u128> = [0, 1, 2, 4, 5, 40].map(|attempt| budget.backoff(attempt).as_millis()).to_vec();
+        let pauses: Vec<u128> =
+            [0, 1, 2, 4, 5, 40].map(|attempt| budget.backoff(attempt).as_millis()).to_vec();
         assert_eq!(pauses, [100, 200, 400, 1600, 2000, 2000]);
     }
 }

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Int64Type};
@@ -119,9 +120,11 @@ pub struct Settled {
 pub fn settle_by_quarantine(batch: &DecodedBatch, quarantined: &HashSet<i64>) -> Settled {
     let keep: Vec<bool> = batch.columns.offset.iter().map(|offset| !quarantined.contains(offset)).collect();
     let offsets = batch.invalid.column_by_name("source_offset");
-    let rejected_now: Vec<i64> = offsets.map_or_else(Vec::new, |column| column.as_primitive::<Int64Type>().values().to_vec());
+    let rejected_now: Vec<i64> =
+        offsets.map_or_else(Vec::new, |column| column.as_primitive::<Int64Type>().values().to_vec());
     let not_there: Vec<bool> = rejected_now.iter().map(|offset| !quarantined.contains(offset)).collect();
-    let mut rejected: Vec<i64> = batch.columns.offset.iter().copied().filter(|offset| quarantined.contains(offset)).collect();
+    let mut rejected: Vec<i64> =
+        batch.columns.offset.iter().copied().filter(|offset| quarantined.contains(offset)).collect();
     rejected.extend(rejected_now);
     rejected.sort_unstable();
     let columns = &batch.columns;
@@ -153,12 +156,15 @@ pub(crate) fn rejected_rows(partition: i32, offsets: &[i64]) -> RecordBatch {
                 ("source_partition", _) => Arc::new(Int32Array::from(vec![partition; offsets.len()])),
                 (_, DataType::Utf8) => Arc::new(StringArray::from(vec![""; offsets.len()])),
                 (_, DataType::Binary) => Arc::new(BinaryArray::from(vec![&b""[..]; offsets.len()])),
-                _ => Arc::new(TimestampMicrosecondArray::from(vec![0; offsets.len()]).with_timezone("+00:00")),
+                _ => {
+                    Arc::new(TimestampMicrosecondArray::from(vec![0; offsets.len()]).with_timezone("+00:00"))
+                }
             }
         })
         .collect();
     // The columns are made from the schema's own types.
-    RecordBatch::try_new(fields, columns).unwrap_or_else(|error| unreachable!("rows of the quarantine's schema: {error}"))
+    RecordBatch::try_new(fields, columns)
+        .unwrap_or_else(|error| unreachable!("rows of the quarantine's schema: {error}"))
 }
 
 fn keep_values<T: Copy>(values: &[T], keep: &[bool]) -> Vec<T> {
@@ -167,7 +173,8 @@ fn keep_values<T: Copy>(values: &[T], keep: &[bool]) -> Vec<T> {
 
 fn keep_rows(batch: &RecordBatch, keep: &[bool]) -> RecordBatch {
     // The mask has the batch's length by construction; a filter has no other way to fail.
-    filter_record_batch(batch, &BooleanArray::from(keep.to_vec())).unwrap_or_else(|error| unreachable!("filter of equal length: {error}"))
+    filter_record_batch(batch, &BooleanArray::from(keep.to_vec()))
+        .unwrap_or_else(|error| unreachable!("filter of equal length: {error}"))
 }
 
 #[cfg(test)]
@@ -183,25 +190,35 @@ mod tests {
     }
 
     fn routing() -> Routing {
-        Routing::new(&PartitionPlan { read_from: 0, bronze_next: 6, quarantine_next: 8, gold_from: 3, ..PartitionPlan::default() })
+        Routing::new(&PartitionPlan {
+            read_from: 0,
+            bronze_next: 6,
+            quarantine_next: 8,
+            gold_from: 3,
+            ..PartitionPlan::default()
+        })
     }
 
     #[test]
     fn pieces_lie_on_one_side_of_each_sink() {
         let pieces = routing().cut(raw(0, 10));
-        assert_eq!(pieces.iter().map(|piece| (piece.first_offset, piece.next_offset)).collect::<Vec<_>>(), [(0, 3), (3, 6), (6, 8), (8, 10)]);
+        assert_eq!(
+            pieces.iter().map(|piece| (piece.first_offset, piece.next_offset)).collect::<Vec<_>>(),
+            [(0, 3), (3, 6), (6, 8), (8, 10)]
+        );
         for piece in &pieces {
             for record in &piece.records {
                 assert_eq!(piece.value(record), format!("value {}", record.offset).as_bytes());
             }
         }
         let routes: Vec<Route> = pieces.iter().map(|piece| routing().route(piece.first_offset)).collect();
-        assert_eq!(routes.iter().map(|route| (route.to_gold, route.to_bronze, route.to_quarantine)).collect::<Vec<_>>(), [
-            (false, false, false),
-            (true, false, false),
-            (true, true, false),
-            (true, true, true)
-        ]);
+        assert_eq!(
+            routes
+                .iter()
+                .map(|route| (route.to_gold, route.to_bronze, route.to_quarantine))
+                .collect::<Vec<_>>(),
+            [(false, false, false), (true, false, false), (true, true, false), (true, true, true)]
+        );
     }
 
     #[test]
@@ -211,7 +228,10 @@ mod tests {
         batch.push(9, None, b"nine");
         let pieces = routing().cut(batch);
         assert_eq!(pieces.iter().map(|piece| piece.records.len()).collect::<Vec<_>>(), [1, 0, 0, 1]);
-        assert_eq!(pieces.last().map(|piece| piece.value(&piece.records[0]).to_vec()), Some(b"nine".to_vec()));
+        assert_eq!(
+            pieces.last().map(|piece| piece.value(&piece.records[0]).to_vec()),
+            Some(b"nine".to_vec())
+        );
     }
 
     #[test]
@@ -221,7 +241,13 @@ mod tests {
 
     #[test]
     fn another_decoders_range_is_marked() {
-        let plan = PartitionPlan { bronze_next: 6, quarantine_next: 8, quarantined_decides_to: Some(8), gold_from: 6, ..PartitionPlan::default() };
+        let plan = PartitionPlan {
+            bronze_next: 6,
+            quarantine_next: 8,
+            quarantined_decides_to: Some(8),
+            gold_from: 6,
+            ..PartitionPlan::default()
+        };
         let routing = Routing::new(&plan);
         assert!(routing.route(6).quarantined_decides && routing.route(6).to_quarantine);
         assert!(!routing.route(8).quarantined_decides);
@@ -242,7 +268,14 @@ mod tests {
         let settled = settle_by_quarantine(&decoded, &HashSet::from([1]));
         assert_eq!(settled.batch.columns.offset, [0]);
         assert_eq!(settled.batch.events.num_rows(), 1);
-        assert_eq!(settled.batch.invalid.column_by_name("source_offset").map(|column| column.as_primitive::<Int64Type>().values().to_vec()), Some(vec![1, 2]));
+        assert_eq!(
+            settled
+                .batch
+                .invalid
+                .column_by_name("source_offset")
+                .map(|column| column.as_primitive::<Int64Type>().values().to_vec()),
+            Some(vec![1, 2])
+        );
         assert_eq!(settled.invalid_to_write.num_rows(), 1);
     }
 }

@@ -65,7 +65,7 @@ impl Services {
         let gold_parts = GoldWriterParts {
             topic: pipeline.source.identity().topic.clone(),
             lake: pipeline.lake.clone(),
-            options: pipeline.writer_options.clone(),
+            options: pipeline.writer_options,
             collect_wait: pipeline.settings.gold_collect_wait,
             correction_interval: pipeline.settings.gold_correction_interval,
             max_pending_rows: pipeline.settings.gold_max_pending_rows,
@@ -79,13 +79,15 @@ impl Services {
             ctx.set_mailbox_capacity(SERVICE_MAILBOX);
             GoldWriter::new(gold_parts)
         });
-        let addresses = ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer };
+        let addresses =
+            ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer };
         Self { addresses, kill_switch, heartbeats, arbiter }
     }
 
     /// Ends a shard's run everywhere outside the shard, and returns when nothing of it can be committed any more.
     pub async fn close_generation(&self, key: GenerationKey) {
-        let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } = &self.addresses;
+        let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } =
+            &self.addresses;
         // The gold writer first: its requests carry rows of other shards too, and must not meet a closed committer.
         // A service that has died has nothing in flight: its error says as much as its answer.
         let _ = gold_writer.send(CloseGeneration { key }).await;
@@ -98,7 +100,8 @@ impl Services {
 
     /// Ends them.
     pub fn stop(&self) {
-        let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } = &self.addresses;
+        let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } =
+            &self.addresses;
         gold_writer.do_send(StopActor);
         for committer in [quarantine_committer, bronze_committer, gold_committer] {
             committer.do_send(StopActor);

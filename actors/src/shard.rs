@@ -72,10 +72,11 @@ impl RunningShard {
         let generation = (ledgers.newest_generation(&topic, partitions) + 1).max(at_least_generation);
         let key = GenerationKey { shard, generation };
         let recovered = recover(pipeline, &ledgers, partitions).await?;
-        let open = OpenFlush::new(&pipeline.lake, pipeline.writer_options.clone()).await?;
+        let open = OpenFlush::new(&pipeline.lake, pipeline.writer_options).await?;
         let mut opened = Vec::new();
         for partition in recovered {
-            let (source, number, from) = (pipeline.source.clone(), partition.partition, partition.plan.read_from);
+            let (source, number, from) =
+                (pipeline.source.clone(), partition.partition, partition.plan.read_from);
             let stop = stop_at.get(&number).copied();
             let reader = tokio::task::spawn_blocking(move || source.open(number, from, stop)).await;
             let reader = reader.map_err(|error| StartError::Runtime { reason: error.to_string() })??;
@@ -94,7 +95,12 @@ impl RunningShard {
     }
 
     /// Stops reading, commits what was read, and ends. With `close_windows` every window seen so far is closed first.
-    pub async fn drain(&self, services: &ServiceAddresses, close_windows: bool, timeout: Duration) -> Drained {
+    pub async fn drain(
+        &self,
+        services: &ServiceAddresses,
+        close_windows: bool,
+        timeout: Duration,
+    ) -> Drained {
         let drain = async {
             let stops = self.consumers.iter().map(|consumer| consumer.send(StopReading));
             let stopped = futures::future::join_all(stops).await;
@@ -108,7 +114,8 @@ impl RunningShard {
                     }
                 }
             }
-            let (bronze, gold) = futures::join!(self.writer.send(Flush), services.gold_writer.send(DrainGold));
+            let (bronze, gold) =
+                futures::join!(self.writer.send(Flush), services.gold_writer.send(DrainGold));
             match (bronze, gold) {
                 (Ok(Ok(())), Ok(Ok(()))) if !self.kill_switch.is_tripped() => Drained::Committed,
                 _ => Drained::GaveUp,
@@ -146,8 +153,13 @@ struct ShardBuilder<'a> {
 }
 
 impl ShardBuilder<'_> {
-    fn build(self, opened: Vec<(RecoveredPartition, Box<dyn pulselake_source::PartitionReader>)>, open: OpenFlush) -> RunningShard {
-        let heads = opened.iter().map(|(recovered, _)| (recovered.partition, recovered.heads.clone())).collect();
+    fn build(
+        self,
+        opened: Vec<(RecoveredPartition, Box<dyn pulselake_source::PartitionReader>)>,
+        open: OpenFlush,
+    ) -> RunningShard {
+        let heads =
+            opened.iter().map(|(recovered, _)| (recovered.partition, recovered.heads.clone())).collect();
         let writer = self.start_writer(heads, open);
         let mut consumers = Vec::new();
         let mut aggregators = Vec::new();
@@ -198,7 +210,7 @@ impl ShardBuilder<'_> {
             key: self.key,
             topic: self.pipeline.source.identity().topic.clone(),
             lake: self.pipeline.lake.clone(),
-            options: self.pipeline.writer_options.clone(),
+            options: self.pipeline.writer_options,
             commit_interval: settings.bronze_commit_interval,
             flush_bytes: settings.bronze_flush_bytes,
             max_open_hours: settings.bronze_max_open_hours,
@@ -218,16 +230,17 @@ impl ShardBuilder<'_> {
         })
     }
 
-    fn start_aggregator(
-        &self,
-        recovered: &RecoveredPartition,
-    ) -> Addr<VelocityAggregator> {
+    fn start_aggregator(&self, recovered: &RecoveredPartition) -> Addr<VelocityAggregator> {
         let name = format!("VelocityAggregator of partition {}", recovered.partition);
         let settings = &self.pipeline.settings;
         let parts = AggregatorParts {
             partition: recovered.partition,
             key: self.key,
-            windows: PartitionWindows::new(self.pipeline.windows.clone(), recovered.resume, recovered.plan.gold_from),
+            windows: PartitionWindows::new(
+                self.pipeline.windows,
+                recovered.resume,
+                recovered.plan.gold_from,
+            ),
             gold_writer: self.services.gold_writer.clone(),
             board: self.pipeline.board.clone(),
             max_pending_rows: settings.gold_max_pending_rows,

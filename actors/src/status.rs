@@ -130,7 +130,14 @@ impl EngineStatus {
     }
 
     /// Notes a commit of a table.
-    pub fn committed(&self, table: HotTable, snapshot_id: i64, files: u64, rows: u64, visible_through_us: Option<i64>) {
+    pub fn committed(
+        &self,
+        table: HotTable,
+        snapshot_id: i64,
+        files: u64,
+        rows: u64,
+        visible_through_us: Option<i64>,
+    ) {
         let mut entry = self.inner.tables.entry(table).or_insert(TableStatus {
             committed_at_ms: 0,
             snapshot_id,
@@ -149,7 +156,8 @@ impl EngineStatus {
 
     /// Every partition of ours, by number.
     pub fn partitions(&self) -> Vec<(i32, PartitionStatus)> {
-        let mut all: Vec<_> = self.inner.partitions.iter().map(|entry| (*entry.key(), *entry.value())).collect();
+        let mut all: Vec<_> =
+            self.inner.partitions.iter().map(|entry| (*entry.key(), *entry.value())).collect();
         all.sort_unstable_by_key(|(partition, _)| *partition);
         all
     }

@@ -48,7 +48,9 @@ pub enum RunError {
         reason: String,
     },
     /// Too many crashes.
-    #[error("gave up after {crashes} crashes within {window_s} s (supervision.restart_budget); the last one: {actor}: {reason}")]
+    #[error(
+        "gave up after {crashes} crashes within {window_s} s (supervision.restart_budget); the last one: {actor}: {reason}"
+    )]
     BudgetSpent {
         /// How many.
         crashes: usize,
@@ -113,7 +115,8 @@ pub async fn run(pipeline: Pipeline, shutdown: impl Future<Output = ()>) -> Resu
     let (finished, finished_receiver) = unbounded_channel();
     forward_progress(&pipeline, committed_receiver);
     let events = forward_events(&pipeline);
-    let supervisor = Supervisor::new(pipeline.clone(), ShardReports { finished, committed }, finished_receiver);
+    let supervisor =
+        Supervisor::new(pipeline.clone(), ShardReports { finished, committed }, finished_receiver);
     let outcome = supervisor.run(events, shutdown).await;
     pipeline.status.set_phase(Phase::Stopped);
     let source = pipeline.source.clone();
@@ -221,7 +224,8 @@ impl Supervisor {
                 self.note_ends(&partitions).await?;
                 for shard in self.shards_of(&partitions) {
                     self.end_shard(shard, true, false).await;
-                    let mine = partitions.iter().filter(|&&partition| self.shard_of(partition) == shard).copied();
+                    let mine =
+                        partitions.iter().filter(|&&partition| self.shard_of(partition) == shard).copied();
                     let mine: Vec<i32> = mine.collect();
                     self.slots[shard].partitions.extend(mine);
                     self.start_shard(shard).await?;
@@ -269,7 +273,8 @@ impl Supervisor {
         if !self.pipeline.settings.until_caught_up || self.pipeline.source.is_bounded() {
             return Ok(());
         }
-        let unknown: Vec<i32> = partitions.iter().copied().filter(|partition| !self.stop_at.contains_key(partition)).collect();
+        let unknown: Vec<i32> =
+            partitions.iter().copied().filter(|partition| !self.stop_at.contains_key(partition)).collect();
         let source = self.pipeline.source.clone();
         let read = move || -> Result<Vec<(i32, i64)>, SourceError> {
             unknown.into_iter().map(|partition| Ok((partition, source.bounds(partition)?.high))).collect()
@@ -310,7 +315,11 @@ impl Supervisor {
                 Ok(())
             }
             Err(error) if error.is_transient() => {
-                let failure = Failure { actor: "Supervisor".into(), class: FailureClass::Transient, reason: error.to_string() };
+                let failure = Failure {
+                    actor: "Supervisor".into(),
+                    class: FailureClass::Transient,
+                    reason: error.to_string(),
+                };
                 self.schedule_restart(shard, &failure)
             }
             Err(error) => Err(error.into()),
@@ -354,7 +363,10 @@ impl Supervisor {
     fn schedule_restart(&mut self, shard: usize, failure: &Failure) -> Result<(), RunError> {
         match failure.class {
             FailureClass::Stop => {
-                return Err(RunError::Stopped { actor: failure.actor.clone(), reason: failure.reason.clone() });
+                return Err(RunError::Stopped {
+                    actor: failure.actor.clone(),
+                    reason: failure.reason.clone(),
+                });
             }
             FailureClass::Crash => {
                 if let Err(spent) = self.budget.spend(Instant::now()) {
@@ -381,7 +393,13 @@ impl Supervisor {
         self.pipeline.status.count_restart();
         slot.metrics.restarted();
         slot.metrics.restarts_left(self.budget.left());
-        events::generation_killed(shard, slot.last_generation, &failure.to_string(), pause, self.budget.left());
+        events::generation_killed(
+            shard,
+            slot.last_generation,
+            &failure.to_string(),
+            pause,
+            self.budget.left(),
+        );
         self.update_phase(Some(failure.to_string()));
         Ok(())
     }
@@ -437,19 +455,22 @@ impl Supervisor {
                 && let Some((actor, silence)) = running.heartbeats.silent_for(timeout)
             {
                 events::heartbeat_missed(&actor, running.key.shard, running.key.generation, silence);
-                let reason = format!("no heartbeat for {} ms (supervision.heartbeat_timeout_ms)", silence.as_millis());
+                let reason =
+                    format!("no heartbeat for {} ms (supervision.heartbeat_timeout_ms)", silence.as_millis());
                 running.kill_switch.trip(Failure { actor, class: FailureClass::Crash, reason });
             }
         }
         if let Some((actor, silence)) = self.services.heartbeats.silent_for(timeout) {
-            let reason = format!("no heartbeat for {} ms (supervision.heartbeat_timeout_ms)", silence.as_millis());
+            let reason =
+                format!("no heartbeat for {} ms (supervision.heartbeat_timeout_ms)", silence.as_millis());
             self.services.kill_switch.trip(Failure { actor, class: FailureClass::Crash, reason });
         }
     }
 
     /// Looks at the ends of the partitions, beside the streams: a broker that does not answer must not stop anything.
     fn measure_lag(&self) {
-        let partitions: Vec<i32> = self.slots.iter().flat_map(|slot| slot.partitions.iter().copied()).collect();
+        let partitions: Vec<i32> =
+            self.slots.iter().flat_map(|slot| slot.partitions.iter().copied()).collect();
         let (source, status) = (self.pipeline.source.clone(), self.pipeline.status.clone());
         tokio::task::spawn_blocking(move || {
             for partition in partitions {

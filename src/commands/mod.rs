@@ -5,13 +5,12 @@ mod config;
 mod generate;
 mod ledger;
 mod output;
+mod quarantine;
 mod service;
 mod shell;
 mod tables;
 
 use std::process::ExitCode;
-
-use anyhow::bail;
 
 use crate::cli::Command;
 
@@ -30,7 +29,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => generate::run(&args),
         Command::Tables(args) => tables::run(&args),
         Command::Audit(args) => audit::run(&args),
-        Command::Quarantine(_) => bail!("pulselake quarantine is not in this build yet"),
+        Command::Quarantine(command) => quarantine::run(&command),
         Command::Ledger(command) => ledger::run(&command),
     }
 }

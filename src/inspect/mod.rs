@@ -9,6 +9,8 @@ mod ledgers;
 mod offsets;
 pub(crate) mod read;
 mod recount;
+pub(crate) mod quarantine;
+pub(crate) mod replay;
 
 pub(crate) mod report;
 mod rows;

@@ -8,7 +8,6 @@
 
 use futures::TryStreamExt;
 use pulselake_lake::{Lake, LakeError, TableView};
-use pulselake_ledger::Ledger;
 use pulselake_model::WindowCounters;
 use pulselake_model::tables::HotTable;
 
@@ -166,9 +165,4 @@ async fn read_gold(view: &TableView, collector: &mut Collector) -> anyhow::Resul
         }
     }
     Ok(())
-}
-
-/// The topic's ledger that a replay builds on.
-pub(crate) fn needed<'a>(ledger: Option<&'a Ledger>, table: HotTable) -> anyhow::Result<&'a Ledger> {
-    ledger.ok_or_else(|| anyhow::anyhow!("table {} has no commit yet: run the engine first", table.full_name()))
 }

@@ -125,11 +125,11 @@ impl Checks {
         self.push(name, status, format!("{expected} {why}"), format!("{found}{difference}"));
     }
 
-    /// Something that must not be.
+    /// Something that must not be: `what` begins with "no" or "none".
     pub(crate) fn none(&mut self, name: &'static str, what: &str, count: u64, example: Option<String>) {
         let status = if count == 0 { Status::Ok } else { Status::Failed };
         let shown = example.map_or_else(String::new, |one| format!(", such as {one}"));
-        self.push(name, status, format!("no {what}"), format!("{count}{shown}"));
+        self.push(name, status, what.to_owned(), format!("{count}{shown}"));
     }
 
     /// A condition in words.

@@ -45,8 +45,3 @@ impl<'a> Rows<'a> {
         self.column(name)
     }
 }
-
-/// The value of an optional column.
-pub(crate) fn optional<T>(column: &dyn Array, row: usize, value: impl FnOnce() -> T) -> Option<T> {
-    column.is_valid(row).then(value)
-}

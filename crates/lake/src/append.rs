@@ -14,7 +14,7 @@ use rand::Rng;
 use crate::decision::decide_request;
 use crate::lake::trusted_ledger;
 use crate::landing::Landed;
-use crate::snapshot::{Attempt, Content};
+use crate::snapshot::{Attempt, COMMIT_ID, Content};
 use crate::{CommitError, Lake, LakeError};
 
 /// A commit that advances the ledger.
@@ -73,6 +73,8 @@ struct Progress {
     conflicts: u32,
     /// The first attempt whose outcome is not known.
     unknown: Option<LakeError>,
+    /// Whether this call has seen the table without the commit. Before that, an earlier call may have landed it.
+    seen_absent: bool,
 }
 
 impl Progress {
@@ -80,9 +82,18 @@ impl Progress {
     fn fail(self, table: HotTable, source: LakeError) -> CommitError {
         let name = table.full_name().to_string();
         match self.unknown {
-            None => CommitError::Failed { table: name, source },
+            None => CommitError::Failed { table: name, source, files_may_be_deleted: self.seen_absent },
             Some(hidden) => CommitError::OutcomeUnknown { table: name, source: hidden },
         }
+    }
+
+    /// Whether the request's files are certainly not in `base` nor in any of its snapshots, though an earlier call may
+    /// have ended with an unknown outcome.
+    fn files_may_be_deleted(&self, base: &Table, commit_id: &str) -> bool {
+        let landed = base.metadata().snapshots().any(|snapshot| {
+            snapshot.summary().additional_properties.get(COMMIT_ID).is_some_and(|found| found == commit_id)
+        });
+        self.unknown.is_none() && !landed
     }
 }
 
@@ -110,7 +121,7 @@ impl Lake {
                 Err(source) => {
                     return Err(CommitError::Stopped {
                         source,
-                        files_may_be_deleted: progress.unknown.is_none(),
+                        files_may_be_deleted: progress.files_may_be_deleted(&base, &request.commit_id),
                     });
                 }
             };
@@ -120,13 +131,13 @@ impl Lake {
                 &request.advances,
                 request.replayed.as_ref(),
             ) {
-                Decision::Commit => {}
+                Decision::Commit => progress.seen_absent = true,
                 Decision::AlreadyThere => return Ok(already_there(&base, head, &progress, request)),
                 Decision::Fenced(reason) => {
                     return Err(CommitError::Fenced {
                         table: table.full_name().to_string(),
                         reason,
-                        files_may_be_deleted: progress.unknown.is_none(),
+                        files_may_be_deleted: progress.files_may_be_deleted(&base, &request.commit_id),
                     });
                 }
             }

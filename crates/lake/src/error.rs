@@ -201,7 +201,7 @@ pub enum CommitAction {
     Fence,
     /// A person has to look at it: stop and show the message.
     Stop,
-    /// The commit is not in the table: the same request may be tried again, or its files deleted.
+    /// The commit did not happen: the same request may be tried again.
     Retry,
     /// Nobody knows: try the same request (same `commit_id`) again, or restart the generation from the ledger. Keep the files.
     RestartGeneration,
@@ -217,7 +217,7 @@ pub enum CommitError {
         table: String,
         /// Who is in the way.
         reason: FenceReason,
-        /// Whether no attempt of this request can be in the table. False after an unknown outcome.
+        /// Whether no attempt at this request is in any snapshot of the table, nor can be.
         files_may_be_deleted: bool,
     },
     /// The table is not what the ledger says: rolled back, ledger removed or unreadable. Not committed.
@@ -226,10 +226,10 @@ pub enum CommitError {
         /// Why; says what to do.
         #[source]
         source: LakeError,
-        /// Whether no attempt of this request can be in the table. False after an unknown outcome.
+        /// Whether no attempt at this request is in any snapshot of the table, nor can be.
         files_may_be_deleted: bool,
     },
-    /// The commit is certainly not in the table. Its data files may be deleted, or the same request tried again.
+    /// This call did not commit, and nothing of it will appear later. The same request may be tried again.
     #[error("commit to {table} failed: {source}")]
     Failed {
         /// `namespace.name`.
@@ -237,6 +237,9 @@ pub enum CommitError {
         /// Why.
         #[source]
         source: LakeError,
+        /// Whether this call saw the table without the commit. False where it failed before: an earlier call of the same
+        /// request may have landed.
+        files_may_be_deleted: bool,
     },
     /// Nobody knows whether the commit is in the table. Its files must stay.
     #[error(
@@ -255,10 +258,9 @@ impl CommitError {
     /// Whether the request's data files are certainly not referred to by any snapshot.
     pub fn files_may_be_deleted(&self) -> bool {
         match self {
-            Self::Fenced { files_may_be_deleted, .. } | Self::Stopped { files_may_be_deleted, .. } => {
-                *files_may_be_deleted
-            }
-            Self::Failed { .. } => true,
+            Self::Fenced { files_may_be_deleted, .. }
+            | Self::Stopped { files_may_be_deleted, .. }
+            | Self::Failed { files_may_be_deleted, .. } => *files_may_be_deleted,
             Self::OutcomeUnknown { .. } => false,
         }
     }

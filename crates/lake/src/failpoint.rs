@@ -6,7 +6,8 @@
 //!
 //! Actions beyond those of the `fail` crate: `return(abort)` ends the process at once, as a kill would (no destructor,
 //! no flush); `return(unknown)` makes the caller believe that the outcome is unknown (after `lake::after_catalog_swap`
-//! the swap really happened, before it did not); any other `return` is an error of known outcome. A count chooses the
+//! the swap really happened, before it did not); any other `return` is an error of known outcome, and nothing after the
+//! swap, which can't be undone. A count chooses the
 //! moment: `FAILPOINTS="lake::after_catalog_swap=5*off->return(abort)"`.
 
 /// What a failpoint asks its place to do.

@@ -27,7 +27,8 @@ impl Lake {
     /// Does nothing where they agree, or where no snapshot has a ledger.
     pub async fn rewind(&self, table: HotTable) -> Result<RewindReport, CommitError> {
         let name = table.full_name().to_string();
-        let failed = |source| CommitError::Failed { table: name.clone(), source };
+        let failed =
+            |source| CommitError::Failed { table: name.clone(), source, files_may_be_deleted: false };
         let deadline = Instant::now() + self.limits().patience;
         let mut conflicts = 0;
         loop {

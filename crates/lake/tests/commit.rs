@@ -313,9 +313,12 @@ async fn a_locked_catalog_is_waited_for() {
         async move { lake.append(BRONZE, &request).await }
     });
     // The commit has got as far as the swap when its metadata file is there.
-    while place.files(BRONZE, ".metadata.json").len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    let at_the_swap = async {
+        while place.files(BRONZE, ".metadata.json").len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), at_the_swap).await.unwrap();
     assert!(!waiting.is_finished());
     sqlx::query("COMMIT").execute(&mut *connection).await.unwrap();
     let receipt = waiting.await.unwrap().unwrap();

@@ -82,24 +82,38 @@ async fn fenced_after_an_unknown_outcome_keeps_the_files() {
     let place = Place::new();
     let lake = place.lake().await;
     let request = work(&lake, 0, 0, 0, 10).await;
-    // The swap happens, its answer is lost, and another owner goes on before the question is asked.
-    let armed = Armed::with("lake::after_catalog_swap", "1*return(unknown)->pause");
-    let asking = tokio::spawn({
-        let lake = lake.clone();
-        let request = request.clone();
-        async move {
-            let hasty = lake.with_commit_limits(CommitLimits {
-                patience: std::time::Duration::ZERO,
-                ..Default::default()
-            });
-            hasty.append(BRONZE, &request).await
-        }
-    });
-    assert!(matches!(asking.await.unwrap(), Err(CommitError::OutcomeUnknown { .. })));
+    let hasty = lake
+        .clone()
+        .with_commit_limits(CommitLimits { patience: std::time::Duration::ZERO, ..Default::default() });
+    let armed = Armed::with("lake::after_catalog_swap", "1*return(unknown)");
+    let unknown = hasty.append(BRONZE, &request).await.unwrap_err();
     drop(armed);
-    commit(&lake, 0, 1, 10, 20).await;
-    assert!(matches!(lake.append(BRONZE, &request).await, Err(CommitError::Fenced { .. })));
+    assert!(matches!(unknown, CommitError::OutcomeUnknown { .. }), "{unknown}");
+    // It had landed. Another owner goes on before anybody asks again.
+    let next = commit(&lake, 0, 1, 10, 20).await;
+    let fenced = lake.append(BRONZE, &request).await.unwrap_err();
+    assert!(matches!(fenced, CommitError::Fenced { .. }), "{fenced}");
+    assert!(!fenced.files_may_be_deleted(), "the files of a commit that landed were given up");
     assert_eq!(offsets(&lake).await, expected(0, 0..20));
+    assert_eq!(next.ledger.partition("content_events", 0).unwrap().seq, 2);
+}
+
+#[tokio::test]
+async fn a_call_that_saw_nothing_gives_no_file_up() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let place = Place::new();
+    let lake = place.lake().await;
+    let request = work(&lake, 0, 0, 0, 10).await;
+    lake.append(BRONZE, &request).await.unwrap();
+    let metadata = place.table_directory(BRONZE).join("metadata");
+    std::fs::rename(&metadata, place.path().join("elsewhere")).unwrap();
+    // A process of its own, which has not parsed the metadata yet.
+    let other =
+        pulselake_lake::Lake::open(&place.settings(), pulselake_lake::OpenMode::MustExist).await.unwrap();
+    let failed = other.append(BRONZE, &request).await.unwrap_err();
+    assert!(matches!(failed, CommitError::Failed { .. }) && !failed.files_may_be_deleted(), "{failed}");
+    std::fs::rename(place.path().join("elsewhere"), &metadata).unwrap();
+    assert!(other.append(BRONZE, &request).await.unwrap().already_there);
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ fn own_checks(checks: &mut Checks, expectation: &Expectation, evidence: &Evidenc
     );
     checks.none(
         "gold.grain_distinct",
-        "video, window, partition and revision twice",
+        "no video, window, partition and revision twice",
         found.repeated_grains,
         found.repeated_example,
     );
@@ -129,7 +129,7 @@ fn window_check(checks: &mut Checks, evidence: &Evidence, partition: i32, closed
     let found = evidence.gold.get(&partition).cloned().unwrap_or_default();
     checks.none(
         "gold.windows_closed",
-        &format!("row of an open window{beyond}"),
+        &format!("no row of an open window{beyond}"),
         found.unclosed_rows,
         found.unclosed_example,
     );
@@ -140,7 +140,7 @@ fn replay_check(checks: &mut Checks, expectation: &Expectation) {
     if expectation.unknown_to_bronze > 0 || expectation.awaiting == 0 {
         checks.none(
             name,
-            "record replayed into gold that bronze does not have by replay",
+            "no record replayed into gold that bronze does not have by replay",
             expectation.unknown_to_bronze,
             None,
         );
@@ -174,7 +174,7 @@ fn recount_checks(
     let found = evidence.recount.get(&partition).cloned().unwrap_or_default();
     checks.none(
         "recount.within_bronze",
-        &format!("of {} windows with more events than bronze", found.windows),
+        &format!("none of {} windows with more events than bronze", found.windows),
         found.exceeding,
         found.exceeding_example,
     );
@@ -192,7 +192,7 @@ fn recount_checks(
     );
     checks.none(
         "recount.watch_time",
-        &format!("of {} windows with a watch time that bronze does not explain", found.windows),
+        &format!("none of {} windows with a watch time that bronze does not explain", found.windows),
         found.wrong_watch_time,
         found.watch_time_example,
     );

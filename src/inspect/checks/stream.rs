@@ -86,7 +86,7 @@ fn bronze_checks(
     let count = example.iter().count() as u64 + unexplained.count() as u64;
     checks.none(
         "bronze.apart_from_quarantine",
-        "offset in both without a replay",
+        "no offset in both without a replay",
         count,
         example.map(offset_text),
     );
@@ -96,7 +96,7 @@ fn bronze_checks(
     let count = example.iter().count() as u64 + absent.count() as u64;
     checks.none(
         "bronze.replayed_in_both",
-        &format!("of the {} replayed offsets missing from bronze or quarantine", entered.len()),
+        &format!("none of {} replayed offsets missing from bronze or quarantine", entered.len()),
         count,
         example.map(offset_text),
     );
@@ -109,8 +109,8 @@ fn offset_checks(
     (first, next): (i64, i64),
 ) {
     let (repeated, example) = found.repeated();
-    checks.none(distinct, "source offset twice", repeated, example.map(offset_text));
-    checks.none(consumed, &format!("offset outside of {first}..{next}"), found.outside(first, next), None);
+    checks.none(distinct, "no source offset twice", repeated, example.map(offset_text));
+    checks.none(consumed, &format!("no offset outside of {first}..{next}"), found.outside(first, next), None);
 }
 
 fn offset_text(offset: i64) -> String {

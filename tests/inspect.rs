@@ -1,0 +1,207 @@
+//! The inspecting commands against tables that the engine has filled: the binary as a user runs it.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use futures::TryStreamExt;
+use pulselake_lake::{Lake, LakeSettings, LedgeredAppend, OpenMode, TableWriter, WriterOptions};
+use pulselake_ledger::Advance;
+use pulselake_model::schema;
+use pulselake_model::tables::HotTable;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A limit that the padded events of [`write_events`] exceed.
+const STRICT: &str = "decode.max_record_bytes=1000";
+const EVENTS: u64 = 3_000;
+/// Events with a long body, with no valid type, and with the id of the event before.
+const PADDED_EACH: u64 = 100;
+const INVALID_EACH: u64 = 250;
+const REPEATED_EACH: u64 = 30;
+
+fn pulselake(data_dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pulselake"));
+    command.args(args).arg("--data-dir").arg(data_dir);
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn json(data_dir: &Path, args: &[&str]) -> Value {
+    let output = pulselake(data_dir, &[args, &["--format", "json"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
+}
+
+/// One event each 100 ms.
+fn write_events(path: &Path, from: u64, to: u64) {
+    let mut lines = String::new();
+    for number in from..to {
+        let id = if number % REPEATED_EACH == 7 { number - 1 } else { number };
+        let kind = if number % INVALID_EACH == 9 { "applause" } else { "like" };
+        let padding = if number % PADDED_EACH == 50 { "x".repeat(2_000) } else { String::new() };
+        lines.push_str(&format!(
+            "{{\"event_id\":\"e{id}\",\"event_timestamp\":{},\"video_id\":\"v_{}\",\"user_id\":\"u\",\"event_type\":\"{kind}\",\"payload\":{{\"watch_time_ms\":{number},\"p\":\"{padding}\"}}}}\n",
+            1_770_458_400_000 + number * 100,
+            number % 7,
+        ));
+    }
+    std::fs::write(path, lines).unwrap();
+}
+
+fn run_engine(directory: &Path, files: &[&Path], extra: &[&str]) {
+    let mut args = vec!["run", "--until-caught-up", "--metrics-bind", "", "--shards", "2", "--files"];
+    args.extend(files.iter().map(|path| path.to_str().unwrap()));
+    args.extend(extra);
+    let output = pulselake(directory, &args);
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+/// Tables of two files, with the padded events in quarantine.
+fn filled() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let (first, second) = (directory.path().join("a.ndjson"), directory.path().join("b.ndjson"));
+    write_events(&first, 0, EVENTS / 2);
+    write_events(&second, EVENTS / 2, EVENTS);
+    run_engine(directory.path(), &[&first, &second], &["--set", STRICT]);
+    directory
+}
+
+fn failed_checks(directory: &Path) -> Vec<String> {
+    let report = json(directory, &["audit"]);
+    let checks = report["checks"].as_array().unwrap();
+    assert!(checks.len() > 20, "{report}");
+    let failed = checks.iter().filter(|check| check["status"] == "FAILED");
+    failed.map(|check| check["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn assert_audit_passes(directory: &Path) {
+    let output = pulselake(directory, &["audit"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).ends_with("audit OK\n"), "{}", text(&output));
+}
+
+async fn open(directory: &Path) -> Lake {
+    let settings = LakeSettings {
+        catalog_uri: format!("sqlite://{}/catalog.db", directory.display()),
+        warehouse: format!("file://{}/warehouse", directory.display()),
+        fsync: false,
+    };
+    Lake::open(&settings, OpenMode::MustExist).await.unwrap()
+}
+
+/// Appends the first batch of bronze once more, with a ledger that goes on as before.
+async fn double_bronze(directory: &Path) {
+    let lake = open(directory).await;
+    let mut batches = lake.scan(HotTable::RawEvents, &[], None).await.unwrap();
+    let batch = batches.try_next().await.unwrap().unwrap();
+    let batch = batch.with_schema(schema::bronze_events()).unwrap_or(batch.clone()).slice(0, 1);
+    let mut writer = TableWriter::new(&lake, HotTable::RawEvents, WriterOptions::default()).await.unwrap();
+    writer.write(&batch).await.unwrap();
+    let ledger = lake.ledger(HotTable::RawEvents).await.unwrap().unwrap();
+    let (topic, entries) = ledger.topics.first_key_value().unwrap();
+    let (&partition, entry) = entries.first_key_value().unwrap();
+    let request = LedgeredAppend {
+        commit_id: "00000000-0000-7000-8000-000000000001".into(),
+        cluster_id: ledger.cluster_id.clone(),
+        fingerprint: ledger.fingerprint.clone(),
+        advances: vec![Advance { topic: topic.clone(), partition, built_on_seq: entry.seq, entry: entry.clone() }],
+        files: writer.close().await.unwrap(),
+        replayed: None,
+    };
+    lake.append(HotTable::RawEvents, &request).await.unwrap();
+}
+
+#[test]
+fn tables_and_ledgers_say_what_is_there() {
+    let directory = filled();
+    let report = json(directory.path(), &["tables"]);
+    let tables = report["tables"].as_array().unwrap();
+    let rows_of = |name: &str| tables.iter().find(|table| table["table"] == name).unwrap()["rows"].clone();
+    let invalid = EVENTS / PADDED_EACH + EVENTS / INVALID_EACH;
+    assert_eq!(rows_of("bronze.invalid_events_content"), invalid);
+    assert_eq!(rows_of("bronze.raw_events"), EVENTS - invalid);
+    let shown = pulselake(directory.path(), &["tables"]);
+    assert!(text(&shown).contains("content_events-0"), "{}", text(&shown));
+    let ledger = json(directory.path(), &["ledger", "show", "bronze.raw_events"]);
+    assert_eq!(ledger["ledgers"].as_array().unwrap().len(), 1);
+    assert_eq!(ledger["ledgers"][0]["ledger"]["version"], 1);
+}
+
+#[test]
+fn a_sound_lake_passes_the_audit_and_a_doubled_row_fails_it() {
+    let directory = filled();
+    assert_audit_passes(directory.path());
+    tokio::runtime::Runtime::new().unwrap().block_on(double_bronze(directory.path()));
+    let output = pulselake(directory.path(), &["audit"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let failed = failed_checks(directory.path());
+    for name in ["bronze.rows", "bronze.offsets_distinct", "recount.records"] {
+        assert!(failed.iter().any(|check| check == name), "{name} not in {failed:?}");
+    }
+}
+
+#[test]
+fn records_that_are_valid_by_now_enter_once() {
+    let directory = filled();
+    let padded = EVENTS / PADDED_EACH;
+    let dry = json(directory.path(), &["quarantine", "replay", "--dry-run"]);
+    assert_eq!(dry["taken"]["TOO_LARGE"], padded);
+    let report = json(directory.path(), &["quarantine", "replay"]);
+    assert_eq!(report["taken"], dry["taken"]);
+    assert_eq!(report["still_rejected"]["UNKNOWN_EVENT_TYPE"], EVENTS / INVALID_EACH);
+    assert_eq!(report["gold"]["records"], padded);
+    assert_audit_passes(directory.path());
+    let again = json(directory.path(), &["quarantine", "replay"]);
+    assert_eq!((&again["taken_before"], &again["gold"]), (&padded.into(), &Value::Null));
+    assert_eq!(again["taken"], serde_json::json!({}));
+    assert_audit_passes(directory.path());
+}
+
+#[test]
+fn the_engine_goes_on_after_a_replay() {
+    let directory = filled();
+    let replayed = pulselake(directory.path(), &["quarantine", "replay"]);
+    assert!(replayed.status.success(), "{}", text(&replayed));
+    // The same files once more: nothing new, but another decoder, so that gold's state comes out of bronze.
+    let (first, second) = (directory.path().join("a.ndjson"), directory.path().join("b.ndjson"));
+    run_engine(directory.path(), &[&first, &second], &[]);
+    assert_audit_passes(directory.path());
+}
+
+#[test]
+fn rejected_records_are_listed_and_shown() {
+    let directory = filled();
+    let listed = json(directory.path(), &["quarantine", "list", "--code", "TOO_LARGE", "--limit", "3"]);
+    let records = listed["records"].as_array().unwrap();
+    assert_eq!(records.len(), 3);
+    assert!(records.iter().all(|record| record["error_code"] == "TOO_LARGE"), "{listed}");
+    let id = records[0]["invalid_event_id"].as_str().unwrap();
+    let shown = json(directory.path(), &["quarantine", "show", id]);
+    assert_eq!(shown["invalid_event_id"], id);
+    let value: Value = serde_json::from_str(shown["raw_value"]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(value["payload"]["p"].as_str().unwrap().len(), 2_000);
+    for wrong in [["quarantine", "show", "content_events-0-999999"], ["quarantine", "list", "--code=NONE"]] {
+        assert_eq!(pulselake(directory.path(), &wrong).status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_ledger_that_agrees_is_not_rewound() {
+    let directory = filled();
+    let output = pulselake(directory.path(), &["ledger", "rewind", "gold.rt_video_stats_1min"]);
+    assert!(text(&output).contains("nothing was changed"), "{}", text(&output));
+    assert_audit_passes(directory.path());
+}
+
+#[test]
+fn without_tables_every_command_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    for command in [&["tables"][..], &["audit"], &["quarantine", "list"], &["ledger", "show"]] {
+        let output = pulselake(&directory.path().join("nothing"), command);
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert!(text(&output).contains("pulselake init"), "{}", text(&output));
+    }
+}
