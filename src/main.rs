@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pulselake_config::ConfigError;
+use pulselake_source::SourceError;
 
 /// Exit code when the command line or the settings are wrong; clap uses the same for its own errors.
 const EXIT_WRONG_USAGE: u8 = 2;
@@ -18,17 +19,24 @@ const EXIT_WRONG_USAGE: u8 = 2;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     if !pulselake_lake::failpoint::arm_from_environment() {
-        eprintln!("error: FAILPOINTS is set, but this build has no failpoints: unset it, or build with --features failpoints");
+        eprintln!(
+            "error: FAILPOINTS is set, but this build has no failpoints: unset it, or build with --features failpoints"
+        );
         return ExitCode::from(EXIT_WRONG_USAGE);
     }
     match commands::run(cli.command) {
         Ok(code) => code,
         Err(error) => {
             eprint!("{}", error_text(&error));
-            let wrong_usage = error.chain().any(|cause| cause.is::<ConfigError>());
-            if wrong_usage { ExitCode::from(EXIT_WRONG_USAGE) } else { ExitCode::FAILURE }
+            if error.chain().any(is_wrong_setting) { ExitCode::from(EXIT_WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Settings that don't fit are found when they are read, or by the client library that they are for.
+fn is_wrong_setting(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<ConfigError>()
+        || matches!(cause.downcast_ref::<SourceError>(), Some(SourceError::Settings { .. }))
 }
 
 /// `error: …` with its causes, leaving out those that the line before has said already.

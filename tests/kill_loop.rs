@@ -32,6 +32,7 @@ const POINTS: [(&str, u32); 14] = [
     ("committer::after", 2),
 ];
 const BRONZE: &str = "bronze.raw_events";
+const QUARANTINE: &str = "bronze.invalid_events_content";
 
 #[test]
 #[ignore = "needs a broker: run through make test"]
@@ -59,7 +60,10 @@ fn killed_at_random_moments_under_load() {
     scene.run_to_end();
     let facts = scene.verify_all();
     assert_eq!(fact(&facts, "topic records"), sent);
-    assert!(fact(&facts, "quarantine rows") > 0 && fact(&facts, "records that repeat an event_id") > 0, "{facts}");
+    assert!(
+        fact(&facts, "quarantine rows") > 0 && fact(&facts, "records that repeat an event_id") > 0,
+        "{facts}"
+    );
 }
 
 #[test]
@@ -72,7 +76,18 @@ fn killed_at_each_named_point() {
         stream.flush();
         let mut engine = scene.start_bounded(&[], &format!("{point}={passes}*off->return(abort)"));
         engine.wait_for_death_by(SIGABRT, &format!("it must die at {point}"));
-        assert!(!engine.log().has("generation_killed"), "a shard failed before {point}:\n{}", engine.log().tail());
+        let log = engine.log();
+        assert!(!log.has("generation_killed"), "a shard failed before {point}:\n{}", log.tail());
+        if point == "writer::between_quarantine_and_bronze" {
+            let tables: Vec<_> =
+                log.events("commit_done").iter().map(|event| event["table"].clone()).collect();
+            assert_eq!(
+                tables.last().unwrap(),
+                QUARANTINE,
+                "quarantine must be ahead of bronze here:\n{}",
+                log.tail()
+            );
+        }
         scene.run_to_end();
         scene.audit();
         if scaled(false, true) {
@@ -91,7 +106,7 @@ fn a_panic_in_any_actor_restarts_its_generation_in_the_same_process() {
     for (point, passes) in POINTS.into_iter().filter(|(point, _)| !point.starts_with("lake::")) {
         stream.advance(150_000);
         stream.flush();
-        let log = run_through_one(&scene, &format!("{point}={passes}*off->1*panic(on purpose)->off"));
+        let log = run_through_one(&scene, &[], &format!("{point}={passes}*off->1*panic(on purpose)->off"));
         assert!(log.text.contains("on purpose"), "nothing panicked at {point}:\n{}", log.tail());
         assert!(log.has("generation_killed"), "a panic at {point} ended no generation:\n{}", log.tail());
         scene.audit();
@@ -105,18 +120,40 @@ fn a_panic_in_any_actor_restarts_its_generation_in_the_same_process() {
     ] {
         stream.advance(150_000);
         stream.flush();
-        let log = run_through_one(&scene, failure);
-        let noticed = ["commit_retry", "commit_outcome_unknown", "generation_killed"].iter().any(|event| log.has(event));
-        assert!(noticed, "nothing was noticed of {failure}:\n{}", log.tail());
+        let log = run_through_one(&scene, &[], failure);
+        assert!(log.text.contains("injected failure"), "nothing was noticed of {failure}:\n{}", log.tail());
         scene.audit();
     }
     let facts = scene.verify_all();
     assert_eq!(fact(&facts, "topic records"), stream.flush());
 }
 
+/// Nothing is committed before the run's end here: whoever fails then takes everything along.
+#[test]
+#[ignore = "needs a broker: run through make test"]
+fn a_panic_in_the_last_commit_of_a_bounded_run_is_made_up_for() {
+    let scene = Scene::new("last-commit", 4);
+    let mut stream = scene.stream(20.0, 8);
+    for point in [
+        "aggregator::flush",
+        "gold::before_write",
+        "writer::between_quarantine_and_bronze",
+        "committer::before",
+    ] {
+        stream.advance(60_000);
+        stream.flush();
+        let late = ["bronze.commit_interval_ms=600000", "gold.collect_wait_ms=60000"];
+        let log = run_through_one(&scene, &late, &format!("{point}=1*panic(on purpose)->off"));
+        assert!(log.text.contains("on purpose"), "nothing panicked at {point}:\n{}", log.tail());
+        assert!(log.has("generation_killed"), "a panic at {point} ended no generation:\n{}", log.tail());
+        scene.audit();
+    }
+    assert_eq!(fact(&scene.verify_all(), "topic records"), stream.flush());
+}
+
 /// A bounded run with a failure on its way, which has to end well nevertheless.
-fn run_through_one(scene: &Scene, failpoints: &str) -> Log {
-    let mut engine = scene.start_bounded(&[], failpoints);
+fn run_through_one(scene: &Scene, settings: &[&str], failpoints: &str) -> Log {
+    let mut engine = scene.start_bounded(settings, failpoints);
     engine.wait_for_success();
     engine.log()
 }
@@ -126,7 +163,8 @@ fn run_through_one(scene: &Scene, failpoints: &str) -> Log {
 fn a_panic_that_comes_again_and_again_ends_the_service_loudly() {
     let scene = Scene::new("budget", 2);
     scene.fill(20.0, 4, 60);
-    let mut engine = scene.start_bounded(&["supervision.restart_budget=3"], "aggregator::batch=panic(on purpose)");
+    let mut engine =
+        scene.start_bounded(&["supervision.restart_budget=3"], "aggregator::batch=panic(on purpose)");
     let status = engine.wait();
     let log = engine.log();
     assert_eq!(status.code(), Some(1), "{}", log.tail());

@@ -21,7 +21,11 @@ fn the_totals_come_out_exactly_and_a_second_run_changes_nothing() {
     let snapshots = tables(&scene);
     run_as_documented(&scene);
     assert_eq!(verify_totals(&scene), first);
-    assert!(tables(&scene) == snapshots, "a run with nothing to do has changed a table:\n{snapshots}\n{}", tables(&scene));
+    assert!(
+        tables(&scene) == snapshots,
+        "a run with nothing to do has changed a table:\n{snapshots}\n{}",
+        tables(&scene)
+    );
     scene.verify_all();
 }
 
@@ -37,7 +41,8 @@ fn produce(scene: &Scene) {
 /// The command that other programs use, with every setting as it comes.
 fn run_as_documented(scene: &Scene) {
     let (brokers, data_dir) = (brokers(), scene.data_dir().display().to_string());
-    let words = ["run", "--brokers", &brokers, "--topic", &scene.topic, "--data-dir", &data_dir, "--until-caught-up"];
+    let words =
+        ["run", "--brokers", &brokers, "--topic", &scene.topic, "--data-dir", &data_dir, "--until-caught-up"];
     let quiet = ["--group", &scene.topic, "--metrics-bind", "", "--set", "log.format=json"];
     let arguments: Vec<String> = words.iter().chain(&quiet).map(|&word| word.to_owned()).collect();
     let mut engine = scene.start_with(&arguments, "");

@@ -51,5 +51,8 @@ fn the_demo_goes_on_where_it_was() {
         read += log.records_read();
         scene.audit();
     }
-    assert!(read >= 60_000, "two minutes at 500 events per second are there at the start, {read} records were read");
+    assert!(
+        read >= 60_000,
+        "two minutes at 500 events per second are there at the start, {read} records were read"
+    );
 }

@@ -7,6 +7,7 @@ use iceberg::spec::DataFile;
 use pulselake_lake::{Lake, LakeError, TableWriter, WriterOptions, prefix_within_partition_cap};
 use pulselake_ledger::LastSeen;
 use pulselake_model::tables::HotTable;
+use pulselake_telemetry::events;
 
 use crate::messages::WriteBatch;
 
@@ -106,10 +107,20 @@ impl OpenFlush {
         self.events.buffered_bytes() + self.invalid.buffered_bytes()
     }
 
-    /// Closes every file.
-    pub async fn close(self) -> Result<ClosedFlush, LakeError> {
+    /// Closes every file. On an error none of them is left: a full disk is not filled further by each new try.
+    pub async fn close(self, lake: &Lake) -> Result<ClosedFlush, LakeError> {
         let invalid = self.invalid.close().await?;
-        let events = self.events.close().await?;
+        let events = match self.events.close().await {
+            Ok(events) => events,
+            Err(error) => {
+                for file in &invalid {
+                    if let Err(reason) = lake.delete_file(file.file_path()).await {
+                        events::orphan_left(HotTable::InvalidEventsContent, file.file_path(), &reason.to_string());
+                    }
+                }
+                return Err(error);
+            }
+        };
         Ok(ClosedFlush { events, invalid, ranges: self.ranges })
     }
 }

@@ -228,7 +228,7 @@ impl BronzeWriter {
         self.commit_in_flight = true;
         let (lake, options) = (self.parts.lake.clone(), self.parts.options);
         let step = async move {
-            let closed = open.close().await?;
+            let closed = open.close(&lake).await?;
             let fresh = OpenFlush::new(&lake, options).await?;
             Ok::<_, LakeError>((closed, fresh))
         };

@@ -2,9 +2,10 @@
 //!
 //! Requests that wait together become one snapshot. A request that is fenced is taken out and the others go ahead.
 //! What may pass (a locked catalog, a full disk, an answer that was lost) is tried again with the same commit id
-//! until the outcome is known: the streams wait behind it, and nothing is lost. The files of a refused commit are
-//! deleted only when it is certain that no snapshot refers to them.
+//! until the outcome is known or the run is over: the streams wait behind it, and nothing is lost. The files of a
+//! refused commit are deleted only when it is certain that no snapshot refers to them.
 
+use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use iceberg::spec::DataFile;
 use pulselake_lake::{CommitAction, CommitError, Lake, LedgeredAppend, Receipt};
 use pulselake_model::tables::HotTable;
 use pulselake_telemetry::{ActorMetrics, CommitFigures, TableMetrics, events};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use crate::heartbeat::Heartbeat;
@@ -62,6 +63,14 @@ pub struct Committer {
     is_committing: bool,
     closed: HashSet<GenerationKey>,
     close_waiters: Vec<(GenerationKey, oneshot::Sender<()>)>,
+    ending: Rc<EndingRuns>,
+}
+
+/// Runs whose commits are not tried again: whoever ends them waits, and the ledger gives their records again.
+#[derive(Default)]
+struct EndingRuns {
+    keys: RefCell<HashSet<GenerationKey>>,
+    changed: Notify,
 }
 
 impl Committer {
@@ -76,6 +85,7 @@ impl Committer {
             is_committing: false,
             closed: HashSet::new(),
             close_waiters: Vec::new(),
+            ending: Rc::default(),
         }
     }
 
@@ -101,6 +111,7 @@ impl Committer {
             cluster_id: self.parts.cluster_id.clone(),
             fingerprint: self.parts.fingerprint.clone(),
             metrics: self.table_metrics.clone(),
+            ending: self.ending.clone(),
         };
         let started = Instant::now();
         ctx.spawn(attempt.run(batch).into_actor(self).map(move |(), actor, context| {
@@ -135,6 +146,7 @@ struct CommitAttempt {
     cluster_id: String,
     fingerprint: String,
     metrics: Rc<TableMetrics>,
+    ending: Rc<EndingRuns>,
 }
 
 impl CommitAttempt {
@@ -143,6 +155,8 @@ impl CommitAttempt {
         let commit_id = Uuid::now_v7().to_string();
         let mut pause = RETRY_INITIAL;
         let mut attempt = 0;
+        // Stays false once an outcome was unknown: that attempt may be in the table, below what others committed since.
+        let mut files_may_be_deleted = true;
         let started = Instant::now();
         while !batch.is_empty() {
             crate::failpoint::reach("committer::before");
@@ -153,16 +167,22 @@ impl CommitAttempt {
                 Ok(receipt) => return self.accept(batch, &receipt, started.elapsed()),
                 Err(error) => error,
             };
+            files_may_be_deleted &= error.files_may_be_deleted();
             match error.action() {
-                CommitAction::Fence => self.refuse_fenced(&mut batch, &error).await,
-                CommitAction::Stop => return self.refuse_all(batch, &error).await,
+                CommitAction::Fence => self.refuse_fenced(&mut batch, &error, files_may_be_deleted).await,
+                CommitAction::Stop => return self.refuse_all(batch, &error, files_may_be_deleted).await,
                 CommitAction::Retry | CommitAction::RestartGeneration => {
                     if error.action() == CommitAction::RestartGeneration {
                         self.metrics.outcome_unknown();
                         events::commit_outcome_unknown(self.table, &commit_id, &error.to_string());
                     }
                     events::commit_retry(self.table, attempt, pause, &error.to_string());
-                    tokio::time::sleep(pause).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        // A permit is kept while nobody waits, so no end of a run is missed.
+                        () = self.ending.changed.notified() => {}
+                    }
+                    self.give_up_ending(&mut batch, files_may_be_deleted).await;
                     pause = (pause * 2).min(RETRY_MAX);
                 }
             }
@@ -201,7 +221,7 @@ impl CommitAttempt {
     }
 
     /// Takes the request out that owns the fenced partition.
-    async fn refuse_fenced(&self, batch: &mut Vec<Waiting>, error: &CommitError) {
+    async fn refuse_fenced(&self, batch: &mut Vec<Waiting>, error: &CommitError, files_may_be_deleted: bool) {
         let CommitError::Fenced { reason, .. } = error else { return };
         self.metrics.fenced();
         let owns = |waiting: &Waiting| {
@@ -213,18 +233,34 @@ impl CommitAttempt {
         let waiting = batch.remove(at);
         let generation = waiting.request.keys.first().map_or(0, |key| key.generation);
         events::fenced(self.table, reason.partition, generation, &error.to_string());
-        if error.files_may_be_deleted() {
+        if files_may_be_deleted {
             self.delete(&waiting.request.files).await;
         }
         let _ = waiting.reply.send(Err(CommitRefused::Fenced(error.to_string())));
     }
 
-    async fn refuse_all(&self, batch: Vec<Waiting>, error: &CommitError) {
+    async fn refuse_all(&self, batch: Vec<Waiting>, error: &CommitError, files_may_be_deleted: bool) {
         for waiting in batch {
-            if error.files_may_be_deleted() {
+            if files_may_be_deleted {
                 self.delete(&waiting.request.files).await;
             }
             let _ = waiting.reply.send(Err(CommitRefused::Stop(error.to_string())));
+        }
+    }
+
+    /// Takes the requests out that a run has a part in which is being ended. No attempt is on its way at this moment.
+    async fn give_up_ending(&self, batch: &mut Vec<Waiting>, files_may_be_deleted: bool) {
+        let is_ending = |waiting: &mut Waiting| {
+            let ending = self.ending.keys.borrow();
+            waiting.request.keys.iter().any(|key| ending.contains(key))
+        };
+        let given_up: Vec<Waiting> = batch.extract_if(.., is_ending).collect();
+        for waiting in given_up {
+            if files_may_be_deleted {
+                self.delete(&waiting.request.files).await;
+            }
+            // The run itself waits for no answer any more; another one that shares the request does.
+            let _ = waiting.reply.send(Err(CommitRefused::Closed));
         }
     }
 
@@ -260,6 +296,15 @@ impl Handler<CommitFiles> for Committer {
         self.queue.push_back(Waiting { request, reply });
         self.pump(ctx);
         Box::pin(async move { receiver.await.unwrap_or(Err(CommitRefused::Closed)) })
+    }
+}
+
+impl Handler<StopRetrying> for Committer {
+    type Result = ();
+
+    fn handle(&mut self, message: StopRetrying, _: &mut Self::Context) {
+        self.ending.keys.borrow_mut().insert(message.key);
+        self.ending.changed.notify_one();
     }
 }
 

@@ -41,6 +41,8 @@ struct Reached {
 
 /// What a consumer is made of.
 pub struct ConsumerParts {
+    /// The shard's run.
+    pub key: GenerationKey,
     /// Source topic.
     pub topic: String,
     /// Source partition.
@@ -55,6 +57,8 @@ pub struct ConsumerParts {
     pub refill: Vec<DecodedBatch>,
     /// Records of bronze that retention removed unread; reported with the first batch.
     pub bronze_lost: u64,
+    /// Whether to go on behind records that retention removed unread.
+    pub continue_on_data_loss: bool,
     /// The partition's aggregator.
     pub aggregator: Addr<VelocityAggregator>,
     /// The shard's bronze writer.
@@ -70,7 +74,7 @@ pub struct ConsumerParts {
     /// How often to beat.
     pub heartbeat_interval: Duration,
     /// Told when a bounded reader has delivered everything.
-    pub finished: tokio::sync::mpsc::UnboundedSender<i32>,
+    pub finished: tokio::sync::mpsc::UnboundedSender<(GenerationKey, i32)>,
     /// Shared status.
     pub status: EngineStatus,
     /// Death guard.
@@ -129,6 +133,12 @@ impl PartitionConsumer {
     fn source_failed(&mut self, error: &SourceError, ctx: &mut Context<Self>) {
         let class = match error.action() {
             ErrorAction::Retry => FailureClass::Transient,
+            // Retention has overtaken the reader: the next start counts the gap, if there is one, and goes on behind it.
+            ErrorAction::Stop
+                if self.parts.continue_on_data_loss && matches!(error, SourceError::OffsetOutOfRange { .. }) =>
+            {
+                FailureClass::Transient
+            }
             // The partition is somebody else's: the assignment's own event follows.
             ErrorAction::LetGo => FailureClass::Fenced,
             ErrorAction::Stop => FailureClass::Stop,
@@ -194,7 +204,7 @@ impl PartitionConsumer {
     fn finish(&mut self) {
         self.finished = true;
         // The supervisor may be gone already: then the end of one partition is of no interest.
-        let _ = self.parts.finished.send(self.parts.partition);
+        let _ = self.parts.finished.send((self.parts.key, self.parts.partition));
     }
 
     fn deliver(&mut self, batch: RawBatch, reached: Reached, ctx: &mut Context<Self>) {
@@ -296,6 +306,7 @@ impl PartitionConsumer {
         }
         if self.paused {
             self.paused = false;
+            self.parts.status.set_paused(self.parts.partition, false);
             events::partition_paused(self.parts.partition, false);
             if let Err(error) = self.parts.reader.set_paused(false) {
                 return self.source_failed(&error, ctx);
@@ -317,6 +328,7 @@ impl PartitionConsumer {
         let blocked = self.delivering_since.is_some_and(|since| since.elapsed() >= PAUSE_AFTER);
         if blocked && !self.paused {
             self.paused = self.parts.reader.set_paused(true).is_ok();
+            self.parts.status.set_paused(self.parts.partition, self.paused);
             events::partition_paused(self.parts.partition, true);
         }
     }

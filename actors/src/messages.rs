@@ -151,6 +151,15 @@ pub struct CloseGeneration {
     pub key: GenerationKey,
 }
 
+/// To the committers: the shard's run is being ended. What of it is failing is not tried again: nobody knows for how
+/// long it would, and the next run reads the records again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopRetrying {
+    /// The run.
+    pub key: GenerationKey,
+}
+
 /// To every actor: end now, on purpose.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -105,3 +105,28 @@ fn decoded(partition: i32, from: i64, to: i64, events: RecordBatch, rejected: &[
         last: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pulselake_decode::{DecodeSettings, EventDecoder};
+    use pulselake_model::RawBatch;
+
+    use super::*;
+
+    #[test]
+    fn what_entered_by_replay_is_a_rejected_record_for_the_stream() {
+        let mut raw = RawBatch::at(0, 0);
+        for offset in 0..4 {
+            let value = format!(
+                r#"{{"event_id":"e{offset}","event_timestamp":1000,"video_id":"v","user_id":"u","event_type":"like","payload":{{}}}}"#
+            );
+            raw.push(offset, None, value.as_bytes());
+        }
+        let bronze = EventDecoder::new(DecodeSettings::default()).decode(&raw, 0).events;
+        let quarantined = HashSet::from([1, 7]);
+        let streamed = without_offsets(&bronze, &quarantined).unwrap();
+        let batch = decoded(0, 0, 8, streamed, &[1, 7]);
+        assert_eq!((batch.columns.offset, batch.record_count), (vec![0, 2, 3], 5));
+        assert_eq!(without_offsets(&bronze, &HashSet::new()).unwrap().num_rows(), 4);
+    }
+}

@@ -7,7 +7,7 @@ use crate::committer::{Committer, CommitterParts};
 use crate::gold_writer::{GoldWriter, GoldWriterParts};
 use crate::heartbeat::Heartbeats;
 use crate::kill_switch::{DeathGuard, KillSwitch};
-use crate::messages::{CloseGeneration, GenerationKey, StopActor};
+use crate::messages::{CloseGeneration, GenerationKey, StopActor, StopRetrying};
 use crate::pipeline::Pipeline;
 
 /// Mailbox of a service: a request per shard and a few control messages.
@@ -88,6 +88,9 @@ impl Services {
     pub async fn close_generation(&self, key: GenerationKey) {
         let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } =
             &self.addresses;
+        for committer in [quarantine_committer, bronze_committer, gold_committer] {
+            committer.do_send(StopRetrying { key });
+        }
         // The gold writer first: its requests carry rows of other shards too, and must not meet a closed committer.
         // A service that has died has nothing in flight: its error says as much as its answer.
         let _ = gold_writer.send(CloseGeneration { key }).await;

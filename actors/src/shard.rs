@@ -26,8 +26,8 @@ use crate::services::ServiceAddresses;
 /// Where a shard reports to while it runs.
 #[derive(Clone)]
 pub struct ShardReports {
-    /// Partitions whose bounded reader is through.
-    pub finished: UnboundedSender<i32>,
+    /// Partitions whose bounded reader is through, with the run that read them.
+    pub finished: UnboundedSender<(GenerationKey, i32)>,
     /// Positions that bronze has committed.
     pub committed: UnboundedSender<Vec<(i32, i64)>>,
 }
@@ -174,6 +174,7 @@ impl ShardBuilder<'_> {
                 status.bronze_next = recovered.plan.bronze_next;
                 status.gold_next = recovered.gold.next;
             });
+            self.pipeline.status.set_paused(partition, false);
             let aggregator = self.start_aggregator(&recovered);
             registered.push((partition, aggregator.clone(), recovered.gold.clone()));
             aggregators.push(aggregator.clone());
@@ -278,6 +279,7 @@ impl ShardBuilder<'_> {
             verify: recovered.plan.verify,
             refill: recovered.refill,
             bronze_lost: recovered.plan.bronze_lost,
+            continue_on_data_loss: settings.continue_on_data_loss,
             aggregator,
             writer,
             batch_records: settings.batch_records,
@@ -285,6 +287,7 @@ impl ShardBuilder<'_> {
             batch_wait: settings.batch_wait,
             idle_timeout: settings.idle_timeout,
             heartbeat_interval: settings.heartbeat_interval,
+            key: self.key,
             finished: self.reports.finished.clone(),
             status: self.pipeline.status.clone(),
             heartbeat: self.heartbeats.register(&name),

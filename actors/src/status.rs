@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use dashmap::DashMap;
 use parking_lot::RwLock;
 use pulselake_model::tables::HotTable;
+use pulselake_telemetry::set_paused_partitions;
 
 /// One partition as its consumer and aggregator see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct PartitionStatus {
     pub bronze_next: i64,
     /// Offset up to which gold is committed.
     pub gold_next: i64,
+    /// Whether back-pressure holds its fetching back.
+    pub paused: bool,
 }
 
 /// One table's last commit.
@@ -104,6 +107,17 @@ impl EngineStatus {
     /// The partition is not ours any more.
     pub fn remove_partition(&self, partition: i32) {
         self.inner.partitions.remove(&partition);
+        self.show_paused();
+    }
+
+    /// Notes whether back-pressure holds a partition's fetching back.
+    pub fn set_paused(&self, partition: i32, paused: bool) {
+        self.update_partition(partition, |status| status.paused = paused);
+        self.show_paused();
+    }
+
+    fn show_paused(&self) {
+        set_paused_partitions(self.inner.partitions.iter().filter(|entry| entry.paused).count());
     }
 
     /// Counts records that were read for the first time in this run.

@@ -13,6 +13,7 @@ use pulselake_telemetry::{ShardMetrics, events, set_assigned_partitions, set_con
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::kill_switch::{Failure, FailureClass};
+use crate::messages::GenerationKey;
 use crate::pipeline::Pipeline;
 use crate::recovery::StartError;
 use crate::restarts::{RestartBudget, RestartPolicy};
@@ -100,9 +101,10 @@ pub struct Supervisor {
     slots: Vec<ShardSlot>,
     budget: RestartBudget,
     stop_at: BTreeMap<i32, i64>,
+    /// Partitions whose present run has delivered everything up to the end that was asked for.
     finished: BTreeSet<i32>,
     reports: ShardReports,
-    finished_receiver: UnboundedReceiver<i32>,
+    finished_receiver: UnboundedReceiver<(GenerationKey, i32)>,
     ended_sender: UnboundedSender<usize>,
     ended_receiver: UnboundedReceiver<usize>,
     next_lag: Instant,
@@ -151,7 +153,7 @@ fn forward_events(pipeline: &Pipeline) -> UnboundedReceiver<AssignmentEvent> {
 }
 
 impl Supervisor {
-    fn new(pipeline: Pipeline, reports: ShardReports, finished_receiver: UnboundedReceiver<i32>) -> Self {
+    fn new(pipeline: Pipeline, reports: ShardReports, finished_receiver: UnboundedReceiver<(GenerationKey, i32)>) -> Self {
         let settings = &pipeline.settings;
         let policy = RestartPolicy {
             backoff_initial: settings.backoff_initial,
@@ -190,7 +192,7 @@ impl Supervisor {
                 Some(event) = events.recv() => self.on_assignment(event).await,
                 Some(shard) = self.ended_receiver.recv() => self.on_ended(shard).await,
                 () = self.services.kill_switch.tripped() => self.on_services_ended().await,
-                Some(partition) = self.finished_receiver.recv() => { self.finished.insert(partition); Ok(()) }
+                Some((key, partition)) = self.finished_receiver.recv() => { self.on_finished(key, partition); Ok(()) }
                 _ = checks.tick() => self.on_check().await,
             };
             if let Err(error) = step {
@@ -198,9 +200,10 @@ impl Supervisor {
             }
             if self.is_caught_up() {
                 match self.finish().await {
-                    Drained::Committed => break Ok(RunEnd::CaughtUp),
-                    // The shard starts again from the ledger and reads to the same end.
-                    Drained::GaveUp => self.finished.clear(),
+                    Ok(Drained::Committed) => break Ok(RunEnd::CaughtUp),
+                    // What failed starts again from the ledger and reads to the same end.
+                    Ok(Drained::GaveUp) => {}
+                    Err(error) => break Err(error),
                 }
             }
         };
@@ -339,6 +342,7 @@ impl Supervisor {
     /// Ends a shard's run, drained or not, and closes its generation at the services.
     async fn end_shard(&mut self, shard: usize, drain: bool, close_windows: bool) -> Drained {
         let Some(running) = self.slots[shard].running.take() else { return Drained::Committed };
+        self.forget_finished(shard);
         let mut drained = Drained::GaveUp;
         let started = Instant::now();
         if drain && !running.kill_switch.is_tripped() {
@@ -350,6 +354,20 @@ impl Supervisor {
         running.stop();
         self.services.close_generation(running.key).await;
         drained
+    }
+
+    /// A report of a run that has ended meanwhile says nothing about the present one.
+    fn on_finished(&mut self, key: GenerationKey, partition: i32) {
+        if self.slots[key.shard].running.as_ref().is_some_and(|running| running.key == key) {
+            self.finished.insert(partition);
+        }
+    }
+
+    /// The shard's next run has to deliver its partitions to the end again: what it had read may not be committed.
+    fn forget_finished(&mut self, shard: usize) {
+        for partition in &self.slots[shard].partitions {
+            self.finished.remove(partition);
+        }
     }
 
     async fn on_ended(&mut self, shard: usize) -> Result<(), RunError> {
@@ -416,10 +434,11 @@ impl Supervisor {
     /// A shared service has died: everything in flight there is lost, so every shard starts again with new services.
     async fn on_services_ended(&mut self) -> Result<(), RunError> {
         let failure = self.services.kill_switch.failure();
-        for slot in &mut self.slots {
-            if let Some(running) = slot.running.take() {
+        for shard in 0..self.slots.len() {
+            if let Some(running) = self.slots[shard].running.take() {
                 running.stop();
-                slot.restart_at = Some(Instant::now());
+                self.forget_finished(shard);
+                self.slots[shard].restart_at = Some(Instant::now());
             }
         }
         self.services.stop();
@@ -491,17 +510,25 @@ impl Supervisor {
         bounded && assigned.peek().is_some() && assigned.all(|partition| self.finished.contains(partition))
     }
 
-    /// Closes every window and commits all of it.
-    async fn finish(&mut self) -> Drained {
+    /// Closes every window and commits all of it. A shard that fails at that starts again; the others are through.
+    async fn finish(&mut self) -> Result<Drained, RunError> {
         self.pipeline.status.set_phase(Phase::Draining);
         let mut outcome = Drained::Committed;
         for shard in 0..self.slots.len() {
-            if self.end_shard(shard, true, true).await == Drained::GaveUp {
-                outcome = Drained::GaveUp;
-                self.slots[shard].restart_at = Some(Instant::now());
+            let kill_switch = self.slots[shard].running.as_ref().map(|running| running.kill_switch.clone());
+            if self.end_shard(shard, true, true).await == Drained::Committed {
+                self.finished.extend(&self.slots[shard].partitions);
+                continue;
             }
+            outcome = Drained::GaveUp;
+            let failure = kill_switch.and_then(|tripped| tripped.failure()).unwrap_or_else(|| Failure {
+                actor: "Supervisor".into(),
+                class: FailureClass::Transient,
+                reason: "the last commits failed or took longer than engine.drain_timeout_ms".into(),
+            });
+            self.schedule_restart(shard, &failure)?;
         }
-        outcome
+        Ok(outcome)
     }
 
     async fn shut_down(&mut self) -> RunEnd {

@@ -32,13 +32,15 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings()?;
     let mut destination = Destination::open(&settings, args.output.as_deref())?;
     let now_ms = Utc::now().timestamp_millis();
-    let start_ms = if settings.generator.start_ms == 0 { now_ms - now_ms % 1_000 } else { settings.generator.start_ms };
+    let start_ms =
+        if settings.generator.start_ms == 0 { now_ms - now_ms % 1_000 } else { settings.generator.start_ms };
     let mut config = generator_settings(&settings, start_ms);
     if let Destination::Kafka(sink) = &destination {
         config.partitions = sink.partitions();
     }
     let world = World::new(Arc::new(config.clone()))?;
-    let logs = (0..config.partitions).map(|partition| Ok((PartitionLog::in_world(world.clone(), partition)?, RawBatch::at(partition, 0))));
+    let logs = (0..config.partitions)
+        .map(|partition| Ok((PartitionLog::in_world(world.clone(), partition)?, RawBatch::at(partition, 0))));
     let mut logs: Vec<(PartitionLog, RawBatch)> = logs.collect::<anyhow::Result<_>>()?;
 
     let bar = ProgressBar::new(args.count.unwrap_or(0));
@@ -77,7 +79,13 @@ fn write_step(
     let mut order: Vec<(i64, i32, usize)> = Vec::new();
     for (index, (_, batch)) in logs.iter().enumerate() {
         let partition = i32::try_from(index).context("too many partitions")?;
-        order.extend(batch.records.iter().enumerate().map(|(at, record)| (record.timestamp_ms.unwrap_or(0), partition, at)));
+        order.extend(
+            batch
+                .records
+                .iter()
+                .enumerate()
+                .map(|(at, record)| (record.timestamp_ms.unwrap_or(0), partition, at)),
+        );
     }
     order.sort_unstable();
     let mut written = 0;
@@ -109,7 +117,11 @@ impl Destination {
                 brokers: kafka.brokers.clone(),
                 topic: settings.source.topic.clone(),
                 connect_timeout: Duration::from_millis(kafka.connect_timeout_ms),
-                properties: kafka.librdkafka.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+                properties: kafka
+                    .librdkafka
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect(),
                 ..KafkaSinkSettings::default()
             };
             return Ok(Self::Kafka(Box::new(KafkaSink::connect(&sink)?)));

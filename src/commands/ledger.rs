@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use pulselake_config::Settings;
 use pulselake_lake::{Lake, OpenMode, RewindReport};
-use pulselake_ledger::{Ledger, PartitionLedger};
+use pulselake_ledger::{Ledger, OffsetRanges, PartitionLedger};
 use pulselake_model::tables::HotTable;
 use serde::Serialize;
 
@@ -100,7 +100,9 @@ fn rewind(args: &LedgerRewindArgs) -> anyhow::Result<ExitCode> {
     let report = in_runtime(async { Ok(open(&settings).await?.rewind(args.table).await?) })?;
     let table = args.table.full_name();
     if report.to.is_none() {
-        bail!("no snapshot of {table} carries a ledger, so there is nothing to rewind to; nothing was changed");
+        bail!(
+            "no snapshot of {table} carries a ledger, so there is nothing to rewind to; nothing was changed"
+        );
     }
     let comes_again = if report.snapshot_id.is_some() { comes_again(&report) } else { Vec::new() };
     match args.inspect.format {
@@ -139,18 +141,34 @@ fn comes_again(report: &RewindReport) -> Vec<ComesAgain> {
     list
 }
 
+fn replayed_records(ledger: &Ledger) -> u64 {
+    let topics = ledger.replayed.values().flat_map(|replayed| replayed.offsets.values());
+    topics.map(OffsetRanges::len).sum()
+}
+
 fn rewind_text(table: &str, report: &RewindReport, comes_again: &[ComesAgain]) -> String {
     let Some(snapshot_id) = report.snapshot_id else {
         return format!("{table}: property and snapshot agree, nothing was changed\n");
     };
-    let mut text = format!("{table}: the ledger of its snapshots is the truth again (snapshot {snapshot_id})\n");
+    let mut text =
+        format!("{table}: the ledger of its snapshots is the truth again (snapshot {snapshot_id})\n");
     for again in comes_again {
         let source = format!("{}-{}", again.topic, again.partition);
         // Writing to a String can't fail.
         let _ = match again.to {
-            Some(to) => writeln!(text, "  {source}: offsets {}..{to} come again with the next run", again.from),
+            Some(to) => {
+                writeln!(text, "  {source}: offsets {}..{to} come again with the next run", again.from)
+            }
             None => writeln!(text, "  {source}: goes on at offset {}", again.from),
         };
+    }
+    let replayed = |ledger: &Option<Ledger>| ledger.as_ref().map_or(0, replayed_records);
+    let gone = replayed(&report.from).saturating_sub(replayed(&report.to));
+    if gone > 0 {
+        let _ = writeln!(
+            text,
+            "  {gone} records replayed from the quarantine are gone: `pulselake quarantine replay` takes them again"
+        );
     }
     text
 }
@@ -158,8 +176,20 @@ fn rewind_text(table: &str, report: &RewindReport, comes_again: &[ComesAgain]) -
 /// A ledger for people: one line for each partition.
 pub(super) fn ledger_text(ledger: &Ledger) -> String {
     let header = [
-        "partition", "next", "seq", "generation", "closed through", "watermark", "records", "quarantined",
-        "duplicates", "late", "dropped", "open", "gaps", "lost",
+        "partition",
+        "next",
+        "seq",
+        "generation",
+        "closed through",
+        "watermark",
+        "records",
+        "quarantined",
+        "duplicates",
+        "late",
+        "dropped",
+        "open",
+        "gaps",
+        "lost",
     ];
     let mut lines: Vec<Vec<String>> = vec![header.map(str::to_owned).to_vec()];
     for (topic, entries) in &ledger.topics {
@@ -175,7 +205,11 @@ pub(super) fn ledger_text(ledger: &Ledger) -> String {
         text.push_str("  ");
         for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
             let padding = " ".repeat(width - cell.chars().count());
-            text.push_str(&if column == 0 { format!("{cell}{padding}") } else { format!("  {padding}{cell}") });
+            text.push_str(&if column == 0 {
+                format!("{cell}{padding}")
+            } else {
+                format!("  {padding}{cell}")
+            });
         }
         text.push('\n');
     }
@@ -223,7 +257,7 @@ fn entry_line(topic: &str, partition: i32, entry: &PartitionLedger) -> Vec<Strin
 
 #[cfg(test)]
 mod tests {
-    use pulselake_ledger::Counts;
+    use pulselake_ledger::{Counts, ReplayLedger};
 
     use super::*;
 
@@ -248,6 +282,14 @@ mod tests {
         assert_eq!(comes_again(&report), [expected(0, 50, 90), expected(2, 100, 105)]);
         let text = rewind_text("bronze.raw_events", &report, &comes_again(&report));
         assert!(text.contains("t-0: offsets 50..90 come again"), "{text}");
+        assert!(!text.contains("quarantine replay"), "{text}");
+        let mut replayed = report.clone();
+        let entry = ReplayLedger {
+            offsets: BTreeMap::from([(0, OffsetRanges::from_iter([3, 4]))]),
+            ..ReplayLedger::default()
+        };
+        replayed.from.as_mut().unwrap().replayed.insert("t".into(), entry);
+        assert!(rewind_text("t", &replayed, &[]).contains("2 records replayed from the quarantine are gone"));
         let unreadable = RewindReport { from: None, ..report };
         assert_eq!(comes_again(&unreadable)[0].to, None);
     }

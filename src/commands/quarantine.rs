@@ -218,7 +218,8 @@ fn replay_text(report: &ReplayReport) -> String {
     );
     // Writing to a String can't fail.
     if report.ahead_of_bronze > 0 {
-        let _ = writeln!(text, "  {:>9}  not passed by bronze yet: run the engine first", report.ahead_of_bronze);
+        let _ =
+            writeln!(text, "  {:>9}  not passed by bronze yet: run the engine first", report.ahead_of_bronze);
     }
     let Some(gold) = &report.gold else { return text };
     let left_over = match gold.left_over {

@@ -43,7 +43,9 @@ impl From<TableOverview> for TableReport {
             metadata_location: overview.metadata_location,
             snapshots: overview.snapshots,
             current_snapshot_id: overview.current_snapshot_id,
-            current_snapshot_at: overview.current_snapshot_at_ms.map(|ms| time_text(ms.saturating_mul(1_000))),
+            current_snapshot_at: overview
+                .current_snapshot_at_ms
+                .map(|ms| time_text(ms.saturating_mul(1_000))),
             files: overview.data_files,
             rows: overview.records,
             bytes: overview.bytes,

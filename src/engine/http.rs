@@ -42,9 +42,9 @@ pub(crate) async fn serve(
     telemetry: TelemetryHandle,
     stale_after: Duration,
 ) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(bind)
-        .await
-        .with_context(|| format!("cannot listen on http.bind = {bind:?}; choose another address, or \"\" for none"))?;
+    let listener = TcpListener::bind(bind).await.with_context(|| {
+        format!("cannot listen on http.bind = {bind:?}; choose another address, or \"\" for none")
+    })?;
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
@@ -59,7 +59,8 @@ pub(crate) async fn serve(
 }
 
 async fn metrics(State(watched): State<Watched>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], watched.telemetry.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], watched.telemetry.render())
+        .into_response()
 }
 
 /// Alive: the supervisor runs, whatever the streams do.
@@ -82,7 +83,8 @@ fn not_ready(status: &EngineStatus, stale_after: Duration) -> Option<String> {
         Phase::Stopped => return Some("stopped".to_owned()),
     }
     let waiting = status.partitions().iter().any(|(_, partition)| partition.bronze_next < partition.end);
-    let age = commit_age_ms(status).unwrap_or_else(|| i64::try_from(status.uptime().as_millis()).unwrap_or(i64::MAX));
+    let age = commit_age_ms(status)
+        .unwrap_or_else(|| i64::try_from(status.uptime().as_millis()).unwrap_or(i64::MAX));
     let is_stale = waiting && age > i64::try_from(stale_after.as_millis()).unwrap_or(i64::MAX);
     is_stale.then(|| format!("records wait, and bronze has had no commit for {age} ms"))
 }

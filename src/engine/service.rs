@@ -76,7 +76,7 @@ fn show_beside(settings: &Settings, show: Show, pipeline: &Pipeline) -> Option<t
     let status = pipeline.status.clone();
     match show {
         Show::Log => None,
-        Show::Progress => Some(tokio::spawn(summary::show_progress(status))),
+        Show::Progress => Some(tokio::spawn(summary::show_progress(status, pipeline.source.clone()))),
         Show::Summary => {
             let source = match settings.source.kind {
                 SourceKind::Generator => format!("{} events/s generated", settings.generator.rate_per_s),
@@ -95,7 +95,9 @@ fn report(pipeline: &Pipeline, end: RunEnd) -> anyhow::Result<ExitCode> {
         RunEnd::CaughtUp => "caught up",
         RunEnd::ShutDown => "asked to stop",
         RunEnd::ShutDownUndrained => {
-            bail!("stopped before everything read was committed: nothing is lost, the next start reads the rest again")
+            bail!(
+                "stopped before everything read was committed: nothing is lost, the next start reads the rest again"
+            )
         }
     };
     events::service_stopped(reason);

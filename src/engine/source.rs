@@ -9,7 +9,10 @@ use pulselake_config::{GroupMode, Settings, SourceKind};
 use pulselake_generator::GeneratorConfig;
 use pulselake_lake::Lake;
 use pulselake_model::tables::HotTable;
-use pulselake_source::{FileSource, FileSourceSettings, GeneratorPace, GeneratorSource, GeneratorSourceSettings, KafkaSettings, KafkaSource, Source};
+use pulselake_source::{
+    FileSource, FileSourceSettings, GeneratorPace, GeneratorSource, GeneratorSourceSettings, KafkaSettings,
+    KafkaSource, Source,
+};
 
 /// How long a single request to a broker may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,7 +23,8 @@ pub(crate) async fn open_source(settings: &Settings, lake: &Lake) -> anyhow::Res
     match settings.source.kind {
         SourceKind::Generator => {
             let config = generator_config(settings, lake).await?;
-            let generator = GeneratorSourceSettings { config, topic, pace: GeneratorPace::Live, until_ms: None };
+            let generator =
+                GeneratorSourceSettings { config, topic, pace: GeneratorPace::Live, until_ms: None };
             Ok(Arc::new(GeneratorSource::new(generator)?))
         }
         SourceKind::Kafka => {
@@ -99,6 +103,10 @@ fn kafka_settings(settings: &Settings) -> KafkaSettings {
         request_timeout: REQUEST_TIMEOUT,
         revoke_timeout: Duration::from_millis(kafka.revoke_timeout_ms),
         metadata_refresh: Duration::from_millis(kafka.metadata_refresh_ms),
-        properties: kafka.librdkafka.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        properties: kafka
+            .librdkafka
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
     }
 }

@@ -1,12 +1,14 @@
 //! What a person sees in the terminal while the engine runs: a summary that refreshes, or a progress bar for runs
 //! that end by themselves. Without a terminal, a line now and then.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pulselake_actors::{EngineStatus, LiveBoard, Phase};
 use pulselake_model::tables::HotTable;
+use pulselake_source::Source;
 
 const REFRESH: Duration = Duration::from_secs(1);
 const TOP_VIDEOS: usize = 5;
@@ -30,24 +32,38 @@ pub(crate) async fn show_summary(status: EngineStatus, board: LiveBoard, place: 
     }
 }
 
-/// Shows how far a bounded run has come until the task is aborted.
-pub(crate) async fn show_progress(status: EngineStatus) {
+/// Shows how far a bounded run has come until the task is aborted: in bytes where the source knows them (files), else
+/// in offsets.
+pub(crate) async fn show_progress(status: EngineStatus, source: Arc<dyn Source>) {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{bar:40} {percent}% {pos}/{len} offsets, {per_sec}, {eta} left {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let template = if source.progress().is_some() {
+        "{bar:40} {percent}% {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left {msg}"
+    } else {
+        "{bar:40} {percent}% {pos}/{len} offsets, {per_sec}, {eta} left {msg}"
+    };
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     let mut ticks = tokio::time::interval(REFRESH / 5);
     loop {
         ticks.tick().await;
-        let partitions = status.partitions();
-        let sum = |value: fn(&pulselake_actors::status::PartitionStatus) -> i64| -> u64 {
-            partitions.iter().map(|(_, partition)| u64::try_from(value(partition)).unwrap_or(0)).sum()
+        let (done, total) = match source.progress() {
+            Some(progress) => (progress.done_bytes, progress.total_bytes),
+            None => offsets_done(&status),
         };
-        // A text file's end is not known before it is reached.
-        let known = partitions.iter().all(|(_, partition)| partition.end < i64::MAX);
-        bar.set_length(if known { sum(|partition| partition.end) } else { 0 });
-        bar.set_position(sum(|partition| partition.position));
+        bar.set_length(total);
+        bar.set_position(done);
         bar.set_message(format!("({} records)", status.records().0));
     }
+}
+
+/// Offsets read in this run and offsets there were to read, over all partitions.
+fn offsets_done(status: &EngineStatus) -> (u64, u64) {
+    let mut sums = (0, 0);
+    for (_, partition) in status.partitions() {
+        let distance = |to: i64| u64::try_from(to - partition.started_at).unwrap_or(0);
+        sums.0 += distance(partition.position);
+        sums.1 += distance(partition.end);
+    }
+    sums
 }
 
 /// Records per second since the last look.

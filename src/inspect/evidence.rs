@@ -159,9 +159,8 @@ impl Collector {
     /// Takes a gold row.
     pub(crate) fn gold_row(&mut self, row: &GoldRowSeen<'_>) {
         let events = row.counters.events();
-        let describe = || {
-            format!("{:?} at {} revision {}", row.video_id, time_text(row.window_start_us), row.revision)
-        };
+        let describe =
+            || format!("{:?} at {} revision {}", row.video_id, time_text(row.window_start_us), row.revision);
         let key = self.recount.key(row.partition, row.video_id, row.window_start_us);
         let evidence = self.gold.entry(row.partition).or_default();
         evidence.events += events;

@@ -37,7 +37,9 @@ impl Ledgers {
         let mut all = BTreeSet::new();
         for ledger in [&self.quarantine, &self.bronze, &self.gold].into_iter().flatten() {
             for (topic, entries) in &ledger.topics {
-                all.extend(entries.keys().map(|&partition| SourcePartition { topic: topic.clone(), partition }));
+                all.extend(
+                    entries.keys().map(|&partition| SourcePartition { topic: topic.clone(), partition }),
+                );
             }
             for (topic, replayed) in &ledger.replayed {
                 let partitions = replayed.offsets.keys();

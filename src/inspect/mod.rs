@@ -7,9 +7,9 @@ pub(crate) mod checks;
 mod evidence;
 mod ledgers;
 mod offsets;
+pub(crate) mod quarantine;
 pub(crate) mod read;
 mod recount;
-pub(crate) mod quarantine;
 pub(crate) mod replay;
 
 pub(crate) mod report;

@@ -113,8 +113,7 @@ pub(crate) async fn find(lake: &Lake, id: &str) -> anyhow::Result<(RejectedRecor
     let mut columns = COLUMNS.to_vec();
     columns.push("raw_value");
     let filter = by_id(id)?;
-    let mut batches =
-        lake.view(TABLE).await?.scan(&columns, Some(filter), Some(ROWS_WITH_VALUES)).await?;
+    let mut batches = lake.view(TABLE).await?.scan(&columns, Some(filter), Some(ROWS_WITH_VALUES)).await?;
     while let Some(batch) = batches.try_next().await? {
         let rows = Rows(&batch);
         let values = rows.bytes("raw_value")?;
@@ -129,7 +128,8 @@ pub(crate) async fn find(lake: &Lake, id: &str) -> anyhow::Result<(RejectedRecor
 /// The offset prunes files, the id itself has no statistics.
 fn by_id(id: &str) -> anyhow::Result<Predicate> {
     let offset = id.rsplit('-').next().and_then(|text| text.parse::<i64>().ok());
-    let offset = offset.with_context(|| format!("{id:?} is no id of a rejected record: topic-partition-offset"))?;
+    let offset =
+        offset.with_context(|| format!("{id:?} is no id of a rejected record: topic-partition-offset"))?;
     let is_it = Reference::new("invalid_event_id").equal_to(Datum::string(id));
     Ok(is_it.and(Reference::new("source_offset").equal_to(Datum::long(offset))))
 }

@@ -60,10 +60,9 @@ impl Views {
 /// When the tables can't be read.
 pub(crate) async fn audit(lake: &Lake) -> anyhow::Result<AuditReport> {
     let views = Views::load(lake).await?;
-    let snapshots = views.all().map(|view| AuditedSnapshot {
-        table: view.table().full_name(),
-        snapshot_id: view.snapshot_id(),
-    });
+    let snapshots = views
+        .all()
+        .map(|view| AuditedSnapshot { table: view.table().full_name(), snapshot_id: view.snapshot_id() });
     let failures: Vec<_> = views
         .all()
         .into_iter()

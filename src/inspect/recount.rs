@@ -97,7 +97,8 @@ impl Recount {
     }
 
     fn describe(&self, key: &WindowKey, left: &WindowCounters) -> String {
-        let video = self.videos.iter().find(|&(_, &number)| number == key.video).map_or("?", |(name, _)| name);
+        let video =
+            self.videos.iter().find(|&(_, &number)| number == key.video).map_or("?", |(name, _)| name);
         let kinds = EventType::ALL.into_iter().zip(left.by_type).filter(|&(_, count)| count != 0);
         let mut differences: Vec<String> =
             kinds.map(|(kind, count)| format!("{} {count:+}", kind.as_str())).collect();

@@ -151,5 +151,8 @@ impl Checks {
 /// Microseconds since the epoch as RFC 3339; the number itself where it is no date.
 pub(crate) fn time_text(timestamp_us: i64) -> String {
     let time = DateTime::from_timestamp_micros(timestamp_us);
-    time.map_or_else(|| format!("{timestamp_us} µs"), |found| found.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    time.map_or_else(
+        || format!("{timestamp_us} µs"),
+        |found| found.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+    )
 }

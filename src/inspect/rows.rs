@@ -10,7 +10,8 @@ pub(crate) struct Rows<'a>(pub(crate) &'a RecordBatch);
 
 impl<'a> Rows<'a> {
     fn column<T: 'static>(&self, name: &str) -> anyhow::Result<&'a T> {
-        let column = self.0.column_by_name(name).with_context(|| format!("the scan gave no column {name}"))?;
+        let column =
+            self.0.column_by_name(name).with_context(|| format!("the scan gave no column {name}"))?;
         let found = column.data_type();
         column.as_any().downcast_ref().ok_or_else(|| anyhow!("column {name} came as {found}"))
     }

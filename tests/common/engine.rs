@@ -69,21 +69,34 @@ impl Engine {
         let status = poll(PATIENCE, || self.child.try_wait().unwrap());
         status.unwrap_or_else(|| {
             let stacks = self.stacks();
-            panic!("the engine did not end within {} s.{stacks} The end of its log:\n{}", PATIENCE.as_secs(), self.log().tail())
+            panic!(
+                "the engine did not end within {} s.{stacks} The end of its log:\n{}",
+                PATIENCE.as_secs(),
+                self.log().tail()
+            )
         })
     }
 
     /// Waits for the process to end with exit code 0.
     pub fn wait_for_success(&mut self) {
         let status = self.wait();
-        assert!(status.success(), "the engine ended with {status}; the end of its log:\n{}", self.log().tail());
+        assert!(
+            status.success(),
+            "the engine ended with {status}; the end of its log:\n{}",
+            self.log().tail()
+        );
     }
 
     /// Waits for the process to be ended by this signal.
     pub fn wait_for_death_by(&mut self, signal: i32, why: &str) {
         let status = self.wait();
         let log = self.log();
-        assert_eq!(status.signal(), Some(signal), "{why}: the engine ended with {status}; the end of its log:\n{}", log.tail());
+        assert_eq!(
+            status.signal(),
+            Some(signal),
+            "{why}: the engine ended with {status}; the end of its log:\n{}",
+            log.tail()
+        );
     }
 
     /// kill -9, at once.
@@ -95,7 +108,8 @@ impl Engine {
 
     /// Sends a signal by its name, such as TERM.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status().unwrap();
+        let status =
+            Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status().unwrap();
         assert!(status.success(), "kill -{name} of {}", self.pid());
     }
 

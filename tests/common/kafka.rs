@@ -28,10 +28,16 @@ pub fn unique(name: &str) -> String {
 pub fn create_topic(topic: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers()).create().unwrap();
-    let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "16777216");
+    let wanted =
+        NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "16777216");
     let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
     let creating = admin.create_topics([&wanted], &options);
-    let outcomes = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(creating).unwrap();
+    let outcomes = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(creating)
+        .unwrap();
     for outcome in outcomes {
         outcome.unwrap();
     }

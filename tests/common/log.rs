@@ -50,7 +50,9 @@ impl Log {
     pub fn records_read(&self) -> u64 {
         let line = self.text.lines().rev().find(|line| line.contains(" records read, "));
         let count = line.and_then(|line| line.split(": ").nth(1)?.split(' ').next()?.parse().ok());
-        count.unwrap_or_else(|| panic!("the last line does not say how many records were read:\n{}", self.tail()))
+        count.unwrap_or_else(|| {
+            panic!("the last line does not say how many records were read:\n{}", self.tail())
+        })
     }
 
     /// The last lines, for messages.

@@ -21,7 +21,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A variable that `with-kafka.sh` sets.
 pub fn environment(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run through `make test` or tests/tools/with-kafka.sh"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run through `make test` or tests/tools/with-kafka.sh"))
 }
 
 /// Whether the long forms of the tests are wanted.

@@ -28,7 +28,8 @@ pub struct Stream {
 impl Stream {
     /// A stream of `rate_per_s` events per second of stream time into an existing topic.
     pub fn new(topic: &str, rate_per_s: f64, seed: u64) -> Self {
-        let settings = KafkaSinkSettings { brokers: brokers(), topic: topic.to_owned(), ..Default::default() };
+        let settings =
+            KafkaSinkSettings { brokers: brokers(), topic: topic.to_owned(), ..Default::default() };
         let sink = KafkaSink::connect(&settings).unwrap();
         let config = GeneratorConfig {
             seed,
@@ -42,7 +43,9 @@ impl Stream {
             late_ratio: 0.02,
         };
         let world = World::new(Arc::new(config)).unwrap();
-        let log = |partition| (PartitionLog::in_world(world.clone(), partition).unwrap(), RawBatch::at(partition, 0));
+        let log = |partition| {
+            (PartitionLog::in_world(world.clone(), partition).unwrap(), RawBatch::at(partition, 0))
+        };
         Self { logs: (0..sink.partitions()).map(log).collect(), sink, at_ms: START_MS, sent: 0 }
     }
 
@@ -52,9 +55,12 @@ impl Stream {
         for (log, batch) in &mut self.logs {
             let partition = log.partition();
             *batch = RawBatch::at(partition, batch.next_offset);
-            while log.read_into(batch, self.at_ms - 1, usize::MAX, usize::MAX).unwrap() == ReadOutcome::More {}
+            while log.read_into(batch, self.at_ms - 1, usize::MAX, usize::MAX).unwrap() == ReadOutcome::More {
+            }
             for record in &batch.records {
-                self.sink.send(Some(partition), b"", batch.value(record), record.timestamp_ms.unwrap()).unwrap();
+                self.sink
+                    .send(Some(partition), b"", batch.value(record), record.timestamp_ms.unwrap())
+                    .unwrap();
             }
             self.sent += batch.records.len() as u64;
         }
@@ -95,7 +101,11 @@ impl BackgroundStream {
     pub fn stop(mut self) -> Stream {
         self.stop.store(true, Ordering::Relaxed);
         let stream = self.thread.take().unwrap().join().unwrap();
-        println!("{} records in the topic, {} s of stream time", stream.flush(), (stream.at_ms - START_MS) / 1_000);
+        println!(
+            "{} records in the topic, {} s of stream time",
+            stream.flush(),
+            (stream.at_ms - START_MS) / 1_000
+        );
         stream
     }
 }

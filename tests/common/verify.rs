@@ -12,7 +12,12 @@ use super::{environment, repository};
 /// Runs a verifier of `tests/verify`, which has to agree; gives its facts.
 pub fn verify(verifier: &str, arguments: &[&str]) -> Value {
     let script = repository("tests/verify").join(verifier);
-    let output = Command::new(environment("PULSELAKE_TEST_PYTHON")).arg(script).args(arguments).arg("--json").output().unwrap();
+    let output = Command::new(environment("PULSELAKE_TEST_PYTHON"))
+        .arg(script)
+        .args(arguments)
+        .arg("--json")
+        .output()
+        .unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     assert!(output.status.success() && report["ok"] == true, "{verifier} does not agree:\n{}", told(&output));
     report["facts"].clone()
@@ -41,7 +46,9 @@ impl Scene {
     /// `pulselake audit`: at any time, also with open windows.
     pub fn audit(&self) {
         let output = self.command(&["audit"]);
-        if told(&output).contains("is not in this build yet") { return; }
+        if told(&output).contains("is not in this build yet") {
+            return;
+        }
         assert!(output.status.success(), "pulselake audit found something:\n{}", told(&output));
     }
 

@@ -227,6 +227,24 @@ pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
         || matches!(primary_code(error), Some(SQLITE_BUSY | SQLITE_LOCKED))
 }
 
+/// What to do about a database error, as the end of a message; empty where its own words suffice.
+pub(crate) fn advice(error: &sqlx::Error) -> &'static str {
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        return "; another program may hold a lock on it: end that one, or try again";
+    }
+    match primary_code(error) {
+        Some(SQLITE_BUSY | SQLITE_LOCKED) => "; another program holds a lock on it: end that one, or try again",
+        Some(SQLITE_READONLY | SQLITE_PERM) => {
+            "; give the user that runs pulselake write access to the file and its directory, mount it read-write, or name another data directory"
+        }
+        Some(SQLITE_CANTOPEN) => {
+            "; it must be a file in a directory that the user that runs pulselake may write to"
+        }
+        Some(SQLITE_FULL) => "; free space there, nothing was changed",
+        _ => "",
+    }
+}
+
 /// Whether the statement was refused before it could change anything; such a one is rolled back whole.
 fn certainly_not_executed(error: &sqlx::Error) -> bool {
     match error {

@@ -37,7 +37,7 @@ pub enum LakeError {
         reason: String,
     },
     /// Any other error of the catalog's database.
-    #[error("catalog {}: cannot {action}: {source}", path.display())]
+    #[error("catalog {}: cannot {action}: {source}{}", path.display(), crate::catalog::advice(source))]
     Catalog {
         /// What was tried.
         action: &'static str,
@@ -46,6 +46,18 @@ pub enum LakeError {
         /// The database's error.
         #[source]
         source: sqlx::Error,
+    },
+    /// The catalog has no such table, but the table's files are there: creating it anew would hide them.
+    #[error(
+        "catalog {} does not have table {table}, but its files lie in {location}: the catalog was lost or exchanged; restore it from a backup (the newest metadata/*.metadata.json there is the table's state), or name another warehouse", catalog.display()
+    )]
+    CatalogLost {
+        /// `namespace.name`.
+        table: String,
+        /// The catalog file.
+        catalog: PathBuf,
+        /// The table's directory.
+        location: String,
     },
     /// A directory or file that could not be made.
     #[error("cannot {action} {}: {source}{}", path.display(), crate::storage::advice(source))]

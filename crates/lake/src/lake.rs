@@ -122,6 +122,10 @@ impl Lake {
         let name = table.full_name();
         let failed = || LakeError::iceberg("create", name);
         let location = format!("{}/{}/{}", self.shared.warehouse, table.namespace(), table.name());
+        if has_commits(&location).await {
+            let catalog = self.shared.catalog.path().to_path_buf();
+            return Err(LakeError::CatalogLost { table: name.to_string(), catalog, location });
+        }
         let creation = tables::creation(table, location.clone()).map_err(failed())?;
         let metadata = TableMetadataBuilder::from_table_creation(creation)
             .and_then(TableMetadataBuilder::build)
@@ -157,6 +161,16 @@ impl Lake {
                 Err(_) if gone.as_ref() != Some(&location) => gone = Some(location),
                 Err(error) => return Err(LakeError::iceberg("read the metadata of", name)(error)),
             }
+        }
+    }
+
+    /// The table as this process saw it last; only the first time the catalog is asked. Enough for writing data files:
+    /// their layout is the same in every state, and a catalog that does not answer must stop commits alone.
+    pub(crate) async fn last_known(&self, table: HotTable) -> Result<Table, LakeError> {
+        let known = self.shared.loaded.lock().get(&table).cloned();
+        match known {
+            Some(known) => Ok(known),
+            None => self.load(table).await,
         }
     }
 
@@ -220,6 +234,21 @@ impl Lake {
             tracing::warn!(location, %error, "could not delete a file that is not needed any more");
         }
     }
+}
+
+/// Whether the files of a table that was committed to lie there. Metadata of a table without a commit may stem from a
+/// creation that broke off before the catalog knew of it.
+async fn has_commits(location: &str) -> bool {
+    let Ok(directory) = local_path(location) else { return false };
+    let Ok(mut entries) = tokio::fs::read_dir(directory.join("metadata")).await else { return false };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".metadata.json") && !name.starts_with("00000-") && !name.starts_with('.') {
+            return true;
+        }
+    }
+    false
 }
 
 async fn create_directory(directory: PathBuf) -> Result<(), LakeError> {

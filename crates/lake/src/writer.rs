@@ -68,7 +68,7 @@ type Sinks = std::collections::HashMap<String, Box<dyn FileWrite>>;
 impl TableWriter {
     /// A writer for `table`. Writes nothing yet.
     pub async fn new(lake: &Lake, table: HotTable, options: WriterOptions) -> Result<Self, LakeError> {
-        let loaded = lake.load(table).await?;
+        let loaded = lake.last_known(table).await?;
         let encoder = Encoder::new(table, loaded.metadata(), options, MAX_BUFFERED_BYTES)?;
         Ok(Self {
             table,

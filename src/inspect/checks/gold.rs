@@ -66,7 +66,8 @@ pub(super) fn checks(
         _ => format!("partition {partition}"),
     });
     own_checks(&mut checks, &expectation, evidence, partition);
-    let closed = sources.iter().filter_map(|source| entry(ledgers.gold.as_ref(), source).closed_through).max();
+    let closed =
+        sources.iter().filter_map(|source| entry(ledgers.gold.as_ref(), source).closed_through).max();
     window_check(&mut checks, evidence, partition, closed);
     replay_check(&mut checks, &expectation);
     match &expectation.behind {

@@ -39,7 +39,10 @@ pub(crate) fn ledger_checks(ledgers: &Ledgers) -> Vec<Check> {
         checks.holds("ledger.same_decoder", true, "one decoder", listed(&decoders));
     } else {
         // A table's ledger changes with its next commit, and the quarantine has none while nothing is rejected.
-        let found = format!("{}: the settings were changed and not every table has committed since", listed(&decoders));
+        let found = format!(
+            "{}: the settings were changed and not every table has committed since",
+            listed(&decoders)
+        );
         checks.note("ledger.same_decoder", "one decoder", found);
     }
     list.extend(checks.into_list());

@@ -123,8 +123,7 @@ impl Case {
 #[test]
 fn sound_tables_pass_every_check() {
     let case = Case::sound();
-    let not_ok: Vec<Check> =
-        case.checks().into_iter().filter(|check| check.status != Status::Ok).collect();
+    let not_ok: Vec<Check> = case.checks().into_iter().filter(|check| check.status != Status::Ok).collect();
     assert_eq!(not_ok, []);
     assert_eq!(case.checks().len(), 5 + 10 + 10);
 }
@@ -139,25 +138,26 @@ fn tables_without_a_commit_pass() {
 fn a_doubled_bronze_row_fails() {
     let mut case = Case::sound();
     case.bronze.push(case.bronze[0]);
-    assert_eq!(case.failed(), [
-        "bronze.offsets_distinct",
-        "bronze.rows",
-        "recount.differences",
-        "recount.records"
-    ]);
+    assert_eq!(
+        case.failed(),
+        ["bronze.offsets_distinct", "bronze.rows", "recount.differences", "recount.records"]
+    );
 }
 
 #[test]
 fn a_missing_bronze_row_fails() {
     let mut case = Case::sound();
     case.bronze.remove(1);
-    assert_eq!(case.failed(), [
-        "bronze.offsets_complete",
-        "bronze.rows",
-        "recount.differences",
-        "recount.records",
-        "recount.watch_time"
-    ]);
+    assert_eq!(
+        case.failed(),
+        [
+            "bronze.offsets_complete",
+            "bronze.rows",
+            "recount.differences",
+            "recount.records",
+            "recount.watch_time"
+        ]
+    );
 }
 
 #[test]
@@ -171,11 +171,10 @@ fn a_row_beyond_the_ledger_fails() {
 fn a_missing_or_doubled_quarantine_row_fails() {
     let mut case = Case::sound();
     case.quarantine.clear();
-    assert_eq!(case.failed(), [
-        "bronze.replayed_in_both",
-        "quarantine.rows",
-        "quarantine.rows_behind_bronze"
-    ]);
+    assert_eq!(
+        case.failed(),
+        ["bronze.replayed_in_both", "quarantine.rows", "quarantine.rows_behind_bronze"]
+    );
     case.quarantine = vec![3, 3];
     assert_eq!(case.failed(), ["quarantine.offsets_distinct", "quarantine.rows"]);
 }
@@ -191,13 +190,16 @@ fn a_record_in_both_tables_fails() {
 fn a_window_emitted_twice_fails() {
     let mut case = Case::sound();
     case.gold.push(case.gold[0]);
-    assert_eq!(case.failed(), [
-        "gold.events",
-        "gold.grain_distinct",
-        "recount.differences",
-        "recount.watch_time",
-        "recount.within_bronze"
-    ]);
+    assert_eq!(
+        case.failed(),
+        [
+            "gold.events",
+            "gold.grain_distinct",
+            "recount.differences",
+            "recount.watch_time",
+            "recount.within_bronze"
+        ]
+    );
 }
 
 #[test]

@@ -126,8 +126,7 @@ mod tests {
 
     #[test]
     fn of_several_with_one_id_the_first_counts() {
-        let events =
-            vec![event(0, 9, 100, 7), event(0, 5, 110, 7), event(1, 6, 100, 7), event(0, 8, 100, 8)];
+        let events = vec![event(0, 9, 100, 7), event(0, 5, 110, 7), event(1, 6, 100, 7), event(0, 8, 100, 8)];
         assert_eq!(duplicates(&Candidates::new(events, 10)), [9]);
     }
 
@@ -156,7 +155,10 @@ mod tests {
         let times = [0, 5, 100, 1_000, 1_030, 9_000];
         let events = times.iter().zip(0..).map(|(&time, offset)| event(0, offset, time, 1)).collect();
         let candidates = Candidates::new(events, 10);
-        assert_eq!(candidates.intervals_us(9), [(-10, 15), (90, 110), (990, 1_010), (1_020, 1_040), (8_990, 9_010)]);
+        assert_eq!(
+            candidates.intervals_us(9),
+            [(-10, 15), (90, 110), (990, 1_010), (1_020, 1_040), (8_990, 9_010)]
+        );
         assert_eq!(candidates.intervals_us(3), [(-10, 110), (990, 1_040), (8_990, 9_010)]);
         assert_eq!(candidates.intervals_us(1), [(-10, 9_010)]);
     }

@@ -130,8 +130,9 @@ async fn read_events(
                 continue;
             }
             let kind = types.value(row);
-            let event_type = EventType::parse(kind)
-                .with_context(|| format!("bronze row {topic}-{partition}-{offset} has event_type {kind:?}"))?;
+            let event_type = EventType::parse(kind).with_context(|| {
+                format!("bronze row {topic}-{partition}-{offset} has event_type {kind:?}")
+            })?;
             events.push(ReplayedEvent {
                 partition,
                 offset,

@@ -96,8 +96,7 @@ impl Place {
         commit_rows(&lake, HotTable::RawEvents, &decoded.events, advances()).await;
         let mut counters = WindowCounters::default();
         counters.add(EventType::Like, 5);
-        let rows =
-            [GoldRow { video_id: "v".into(), window_start_us: 0, is_correction: false, counters }];
+        let rows = [GoldRow { video_id: "v".into(), window_start_us: 0, is_correction: false, counters }];
         let parts = [PartitionRows { partition: 0, rows: &rows, correction_revision: 1 }];
         let batch = to_batch(&parts, 7).unwrap();
         commit_rows(&lake, HotTable::VideoStats1Min, &batch, advances()).await;

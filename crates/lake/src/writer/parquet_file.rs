@@ -51,24 +51,6 @@ pub(crate) fn writer_properties(schema: &SchemaRef, options: WriterOptions) -> W
             _ => {}
         }
     }
-    for (key, value) in std::env::vars() {
-        if let Some(column) = key.strip_prefix("LV_") {
-            let path = || ColumnPath::from(column);
-            for part in value.split(',') {
-                properties = match part {
-                    "nodict" => properties.set_column_dictionary_enabled(path(), false),
-                    "dict" => properties.set_column_dictionary_enabled(path(), true),
-                    "plain" => properties.set_column_encoding(path(), Encoding::PLAIN),
-                    "delta" => properties.set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED),
-                    "dba" => properties.set_column_encoding(path(), Encoding::DELTA_BYTE_ARRAY),
-                    "dlba" => properties.set_column_encoding(path(), Encoding::DELTA_LENGTH_BYTE_ARRAY),
-                    "nocomp" => properties.set_column_compression(path(), Compression::UNCOMPRESSED),
-                    "nostat" => properties.set_column_statistics_enabled(path(), EnabledStatistics::None),
-                    _ => properties,
-                };
-            }
-        }
-    }
     properties.build()
 }
 

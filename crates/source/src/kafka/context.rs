@@ -207,6 +207,9 @@ impl Context {
         let is_lost = consumer.assignment_lost();
         tracing::info!(topic = %self.topic, ?partitions, is_lost, "partitions revoked");
         if !is_lost && !partitions.is_empty() && !self.closing() {
+            for partition in &partitions {
+                self.slot(*partition).state.lock().is_revoking = true;
+            }
             let (done, wait) = RevokeAck::pair();
             self.emit(AssignmentEvent::Revoked { partitions: partitions.clone(), done });
             if !wait.wait(self.revoke_timeout, || self.closing() || consumer.assignment_lost()) {

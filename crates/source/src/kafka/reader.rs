@@ -210,6 +210,9 @@ impl PartitionReader for KafkaReader {
         if !state.is_assigned || state.epoch != self.epoch {
             return Err(self.not_assigned());
         }
+        if state.is_revoking {
+            self.end_seen = None;
+        }
         if !self.is_finished {
             batch.records.reserve(self.last_records.min(max_records));
             batch.bytes.reserve(self.last_bytes.min(max_bytes));
@@ -238,6 +241,8 @@ impl PartitionReader for KafkaReader {
         if !state.is_assigned || state.epoch != self.epoch {
             return Err(self.not_assigned());
         }
+        // While nothing is fetched the end moves unseen; when fetching goes on, librdkafka reports it again.
+        self.end_seen = None;
         let consumer = self.consumer.upgrade().ok_or(SourceError::Closed)?;
         let changed = self
             .context

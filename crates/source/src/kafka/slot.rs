@@ -26,6 +26,8 @@ pub(super) struct Slot {
 pub(super) struct SlotState {
     /// Whether the partition is assigned to this process.
     pub(super) is_assigned: bool,
+    /// It is being taken away: librdkafka holds its fetching, so that its end is not known.
+    pub(super) is_revoking: bool,
     /// Counts assignments and openings: a reader with another number is out of date.
     pub(super) epoch: u64,
     /// The partition's own queue while it is assigned.
@@ -39,6 +41,7 @@ impl Slot {
     pub(super) fn release(&self) {
         let mut state = self.state.lock();
         state.is_assigned = false;
+        state.is_revoking = false;
         state.epoch += 1;
         state.queue = None;
     }

@@ -42,6 +42,29 @@ fn a_paused_consumer_stays_in_its_group_and_goes_on_where_it_was() {
 
 #[test]
 #[ignore = "needs PULSELAKE_TEST_KAFKA: run through make test"]
+fn a_paused_partition_is_never_at_its_end() {
+    let topic = create_topic("paused-end", 1);
+    fill(&topic, 0..1, 0..10);
+    let source = assign(&topic);
+    next_assigned(&source);
+    let mut reader = source.open(0, 0, None).unwrap();
+    let first = read_until(&mut *reader, |_, _, state| state == ReaderState::AtEnd).unwrap();
+    assert_filled(&first, 0, 0..10);
+    for _ in 0..3 {
+        reader.set_paused(true).unwrap();
+        let until = Instant::now() + Duration::from_millis(300);
+        while Instant::now() < until {
+            assert_eq!(reader.poll(10, 1 << 20).unwrap().state, ReaderState::More);
+        }
+        reader.set_paused(false).unwrap();
+        let nothing =
+            read_until(&mut *reader, |_, position, state| state == ReaderState::AtEnd && position == 10);
+        assert!(nothing.unwrap().is_empty());
+    }
+}
+
+#[test]
+#[ignore = "needs PULSELAKE_TEST_KAFKA: run through make test"]
 fn a_reader_that_waits_bounds_what_is_fetched() {
     let topic = create_topic("bounded-memory", 1);
     let sink = sink(&topic);

@@ -111,3 +111,31 @@ fn new_partitions_are_found_without_a_group() {
     let seen = read_until(&mut *reader, |_, _, state| state == ReaderState::Finished).unwrap();
     assert_filled(&seen, 2, 0..10);
 }
+
+#[test]
+#[ignore = "needs PULSELAKE_TEST_KAFKA: run through make test"]
+fn every_compression_that_producers_use_can_be_read() {
+    let topic = create_topic("codecs", 1);
+    let codecs = ["none", "gzip", "snappy", "lz4", "zstd"];
+    let mut number = 0;
+    for codec in codecs {
+        let mut settings = pulselake_source::KafkaSinkSettings {
+            brokers: brokers(),
+            topic: topic.clone(),
+            ..Default::default()
+        };
+        settings.properties.insert("compression.type".to_owned(), codec.to_owned());
+        let sink = pulselake_source::KafkaSink::connect(&settings).unwrap();
+        for _ in 0..200 {
+            sink.send(Some(0), b"key", &value(0, number), 1_000 + number).unwrap();
+            number += 1;
+        }
+        assert_eq!(sink.flush(PATIENCE).unwrap(), 200, "{codec}");
+    }
+    let source = assign(&topic);
+    next_assigned(&source);
+    let seen = read_until(&mut *source.open(0, 0, Some(number)).unwrap(), |_, _, state| {
+        state == ReaderState::Finished
+    });
+    assert_filled(&seen.unwrap(), 0, 0..number);
+}
