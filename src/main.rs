@@ -28,7 +28,11 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprint!("{}", error_text(&error));
-            if error.chain().any(is_wrong_setting) { ExitCode::from(EXIT_WRONG_USAGE) } else { ExitCode::FAILURE }
+            if error.chain().any(is_wrong_setting) {
+                ExitCode::from(EXIT_WRONG_USAGE)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -90,7 +90,8 @@ fn a_sink_that_stands_still_stops_the_reading_and_nothing_else() {
     let lag_when_paused = metrics(&address, "pulselake_consumer_lag_records");
     let mut highest = filled;
     let standstill = scaled(MAX_POLL_INTERVAL + Duration::from_secs(4), MAX_POLL_INTERVAL * 12);
-    let input_bytes = || (metrics(&address, "pulselake_consumer_lag_records") - lag_when_paused) * RECORD_BYTES;
+    let input_bytes =
+        || (metrics(&address, "pulselake_consumer_lag_records") - lag_when_paused) * RECORD_BYTES;
     while locked_at.elapsed() < standstill || input_bytes() < 2.0 * STANDING_MAX_BYTES as f64 {
         engine.assert_alive();
         assert!(locked_at.elapsed() < standstill + PATIENCE, "the input does not come");

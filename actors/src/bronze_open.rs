@@ -115,7 +115,11 @@ impl OpenFlush {
             Err(error) => {
                 for file in &invalid {
                     if let Err(reason) = lake.delete_file(file.file_path()).await {
-                        events::orphan_left(HotTable::InvalidEventsContent, file.file_path(), &reason.to_string());
+                        events::orphan_left(
+                            HotTable::InvalidEventsContent,
+                            file.file_path(),
+                            &reason.to_string(),
+                        );
                     }
                 }
                 return Err(error);

@@ -135,7 +135,8 @@ impl PartitionConsumer {
             ErrorAction::Retry => FailureClass::Transient,
             // Retention has overtaken the reader: the next start counts the gap, if there is one, and goes on behind it.
             ErrorAction::Stop
-                if self.parts.continue_on_data_loss && matches!(error, SourceError::OffsetOutOfRange { .. }) =>
+                if self.parts.continue_on_data_loss
+                    && matches!(error, SourceError::OffsetOutOfRange { .. }) =>
             {
                 FailureClass::Transient
             }

@@ -286,6 +286,8 @@ pub(crate) fn gold_entry(head: &PartitionLedger, taken: &TakenFlush, generation:
         next: position.next,
         seq: head.seq,
         commit_id: String::new(),
+        fingerprint: String::new(),
+        fingerprint_from: 0,
         generation,
         closed_through: position.closed_through_us,
         replay_from: position.replay_from,

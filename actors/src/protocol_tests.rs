@@ -109,7 +109,7 @@ impl World {
         let heads = LedgerHeads { quarantine: entry(QUARANTINE), bronze: entry(BRONZE), gold: entry(GOLD) };
         let facts = SourceFacts {
             bounds: SourceBounds { low: 0, high: self.records.len() as i64 },
-            fingerprint_changed: false,
+            fingerprint: "f",
             continue_on_data_loss: false,
         };
         let plan = plan_partition(0, heads, facts).unwrap();

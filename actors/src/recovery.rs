@@ -124,18 +124,13 @@ pub async fn recover(
     let identity = pipeline.source.identity();
     plan_identity(&ledgers.all(), &identity.topic, &identity.cluster_id)?;
     let fingerprint = pipeline.decode.fingerprint();
-    let fingerprint_changed = ledgers
-        .all()
-        .into_iter()
-        .filter_map(|(_, ledger)| ledger)
-        .any(|ledger| ledger.topics.contains_key(&identity.topic) && ledger.fingerprint != fingerprint);
     let bounds = read_bounds(pipeline, partitions).await?;
     let mut recovered = Vec::new();
     for &partition in partitions {
         let heads = ledgers.heads(&identity.topic, partition);
         let facts = SourceFacts {
             bounds: bounds[&partition],
-            fingerprint_changed,
+            fingerprint: &fingerprint,
             continue_on_data_loss: pipeline.settings.continue_on_data_loss,
         };
         let plan = plan_partition(partition, heads, facts)?;
@@ -152,7 +147,10 @@ pub async fn recover(
         recovered.push(RecoveredPartition {
             partition,
             heads: BronzeHeads {
-                bronze: heads.bronze.cloned().unwrap_or_default(),
+                bronze: PartitionLedger {
+                    fingerprint_from: plan.fingerprint_from,
+                    ..heads.bronze.cloned().unwrap_or_default()
+                },
                 quarantine: heads.quarantine.cloned().unwrap_or_default(),
             },
             gold: heads.gold.cloned().unwrap_or_default(),

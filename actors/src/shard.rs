@@ -237,11 +237,7 @@ impl ShardBuilder<'_> {
         let parts = AggregatorParts {
             partition: recovered.partition,
             key: self.key,
-            windows: PartitionWindows::new(
-                self.pipeline.windows,
-                recovered.resume,
-                recovered.plan.gold_from,
-            ),
+            windows: PartitionWindows::new(self.pipeline.windows, recovered.resume, recovered.plan.gold_from),
             gold_writer: self.services.gold_writer.clone(),
             board: self.pipeline.board.clone(),
             max_pending_rows: settings.gold_max_pending_rows,

@@ -153,7 +153,11 @@ fn forward_events(pipeline: &Pipeline) -> UnboundedReceiver<AssignmentEvent> {
 }
 
 impl Supervisor {
-    fn new(pipeline: Pipeline, reports: ShardReports, finished_receiver: UnboundedReceiver<(GenerationKey, i32)>) -> Self {
+    fn new(
+        pipeline: Pipeline,
+        reports: ShardReports,
+        finished_receiver: UnboundedReceiver<(GenerationKey, i32)>,
+    ) -> Self {
         let settings = &pipeline.settings;
         let policy = RestartPolicy {
             backoff_initial: settings.backoff_initial,

@@ -85,7 +85,7 @@ fn not_ready(status: &EngineStatus, stale_after: Duration) -> Option<String> {
     let waiting = status.partitions().iter().any(|(_, partition)| partition.bronze_next < partition.end);
     let age = commit_age_ms(status)
         .unwrap_or_else(|| i64::try_from(status.uptime().as_millis()).unwrap_or(i64::MAX));
-    let is_stale = waiting && age > i64::try_from(stale_after.as_millis()).unwrap_or(i64::MAX);
+    let is_stale = waiting && age >= i64::try_from(stale_after.as_millis()).unwrap_or(i64::MAX);
     is_stale.then(|| format!("records wait, and bronze has had no commit for {age} ms"))
 }
 

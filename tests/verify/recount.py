@@ -2,7 +2,7 @@
 
     recount.py --data-dir ./pulselake-data [--truth events.ndjson.gz]
 
-With --truth, the events of that file are counted too, and both bronze and gold must agree with it.
+Bronze and quarantine together must hold no source position twice. With --truth, the events of that file are counted too, and both bronze and gold must agree with it.
 Exits with 1 and names each difference.
 """
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyiceberg.table import Table
 
 from event_time import time_us
-from lake_tables import BRONZE, GOLD, load_hot_tables, read_with_pyiceberg
+from lake_tables import BRONZE, GOLD, QUARANTINE, load_hot_tables, read_with_pyiceberg
 from naive import Recount, compare, gold_sums
 from report import finish
 
@@ -39,6 +39,13 @@ def recount_bronze(bronze: Table) -> tuple[Recount, int]:
         ):
             recount.add(partition, event_id, video_id, moment_us, kind, body)
     return recount, rows.num_rows
+
+
+def count_positions(tables: dict[str, Table]) -> tuple[int, int]:
+    """Rows of bronze and quarantine, and source positions among them."""
+    position = ("source_topic", "source_partition", "source_offset")
+    rows = pa.concat_tables(tables[name].scan(selected_fields=position).to_arrow() for name in (BRONZE, QUARANTINE))
+    return rows.num_rows, rows.group_by(list(position)).aggregate([]).num_rows
 
 
 def recount_file(path: Path) -> Recount:
@@ -76,7 +83,11 @@ def main() -> None:
         found.append(f"bronze holds {bronze.duplicates} rows that repeat an event_id, expected {arguments.duplicates}")
     if arguments.truth:
         found += compare(recount_file(arguments.truth).counts, bronze.counts, arguments.truth.name, "bronze")
+    records, positions = count_positions(tables)
+    if records != positions:
+        found.append(f"bronze and quarantine hold {records} rows for {positions} source positions")
     facts = {
+        "records": records,
         "bronze rows": bronze_rows,
         "bronze rows that repeat an event_id": bronze.duplicates,
         "counts compared": len(bronze.counts.keys() | gold.keys()),

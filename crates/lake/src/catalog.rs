@@ -233,7 +233,9 @@ pub(crate) fn advice(error: &sqlx::Error) -> &'static str {
         return "; another program may hold a lock on it: end that one, or try again";
     }
     match primary_code(error) {
-        Some(SQLITE_BUSY | SQLITE_LOCKED) => "; another program holds a lock on it: end that one, or try again",
+        Some(SQLITE_BUSY | SQLITE_LOCKED) => {
+            "; another program holds a lock on it: end that one, or try again"
+        }
         Some(SQLITE_READONLY | SQLITE_PERM) => {
             "; give the user that runs pulselake write access to the file and its directory, mount it read-write, or name another data directory"
         }

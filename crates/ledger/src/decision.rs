@@ -14,7 +14,7 @@ pub struct Advance {
     pub partition: i32,
     /// The `seq` that this commit was built on; 0 where the table has no entry yet.
     pub built_on_seq: i64,
-    /// The entry as it should be afterwards. Its `seq` and `commit_id` are set by [`apply_advances`].
+    /// The entry as it should be afterwards. Its `seq`, `commit_id` and `fingerprint` are set by [`apply_advances`].
     pub entry: PartitionLedger,
 }
 
@@ -110,6 +110,7 @@ pub fn apply_advances(
         let mut entry = advance.entry.clone();
         entry.seq = advance.built_on_seq + 1;
         entry.commit_id = commit_id.to_string();
+        entry.fingerprint = fingerprint.to_string();
         ledger.topics.entry(advance.topic.clone()).or_default().insert(advance.partition, entry);
     }
     ledger

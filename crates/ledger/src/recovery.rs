@@ -27,11 +27,11 @@ pub struct SourceBounds {
 
 /// What else the plan depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceFacts {
+pub struct SourceFacts<'a> {
     /// What the source still has.
     pub bounds: SourceBounds,
-    /// Whether the decoder's fingerprint is another than the ledgers'.
-    pub fingerprint_changed: bool,
+    /// The present decoder's fingerprint.
+    pub fingerprint: &'a str,
     /// Setting `on_data_loss = "continue"`: count the gap and go on instead of stopping.
     pub continue_on_data_loss: bool,
 }
@@ -51,6 +51,8 @@ pub struct PartitionPlan {
     pub refill_to: Option<i64>,
     /// In `[bronze_next, quarantined_decides_to)` a record is invalid exactly if its offset is in quarantine already.
     pub quarantined_decides_to: Option<i64>,
+    /// First offset of bronze that the present decoder has judged or will judge.
+    pub fingerprint_from: i64,
     /// Records that must look as they did when they were consumed, if the reader passes them.
     pub verify: Vec<LastSeen>,
     /// Records of bronze that retention took before they were read (`continue_on_data_loss`).
@@ -135,9 +137,11 @@ pub fn plan_identity(
 pub fn plan_partition(
     partition: i32,
     heads: LedgerHeads<'_>,
-    facts: SourceFacts,
+    facts: SourceFacts<'_>,
 ) -> Result<PartitionPlan, RecoveryStop> {
     let SourceBounds { low, high } = facts.bounds;
+    let judged_by_another =
+        |entry: Option<&PartitionLedger>| entry.is_some_and(|found| found.fingerprint != facts.fingerprint);
     let entries = [heads.quarantine, heads.bronze, heads.gold].into_iter().flatten();
     let consumed_to = entries.clone().map(|entry| entry.next).max();
     if let Some(next) = consumed_to
@@ -155,7 +159,7 @@ pub fn plan_partition(
     let gold_next = heads.gold.map_or(start, |entry| entry.next);
     let gold_replay_from = heads.gold.map_or(start, |entry| entry.replay_from);
 
-    if facts.fingerprint_changed && gold_next > committed_bronze_next {
+    if judged_by_another(heads.gold) && gold_next > committed_bronze_next {
         return Err(RecoveryStop::UndecidedRange {
             partition,
             gold_next,
@@ -166,14 +170,18 @@ pub fn plan_partition(
     let (bronze_next, bronze_lost) = skip_lost(partition, committed_bronze_next, facts)?;
 
     // What the source can't give gold any more comes out of bronze: what retention took, or what another decoder judged.
-    let readable_from = if facts.fingerprint_changed { committed_bronze_next.max(low) } else { low };
+    let fingerprint_from = match heads.bronze {
+        Some(entry) if !judged_by_another(heads.bronze) => entry.fingerprint_from,
+        _ => committed_bronze_next,
+    };
+    let readable_from = low.max(fingerprint_from.min(committed_bronze_next));
     let refill_to = (gold_replay_from < readable_from).then_some(readable_from.min(committed_bronze_next));
     let gold_reads_from = refill_to.unwrap_or(gold_replay_from).max(low);
     let gold_lost = (low - committed_bronze_next.max(gold_next)).max(0) as u64;
 
     let quarantine_next = heads.quarantine.map_or(bronze_next, |entry| entry.next.max(bronze_next));
     let quarantined_decides_to =
-        (facts.fingerprint_changed && quarantine_next > bronze_next).then_some(quarantine_next);
+        (judged_by_another(heads.quarantine) && quarantine_next > bronze_next).then_some(quarantine_next);
 
     let verify: Vec<LastSeen> =
         entries.clone().filter_map(|entry| entry.last).filter(|last| last.offset >= low).collect();
@@ -187,6 +195,7 @@ pub fn plan_partition(
         gold_from: gold_replay_from,
         refill_to,
         quarantined_decides_to,
+        fingerprint_from,
         verify,
         bronze_lost,
         gold_lost,
@@ -194,7 +203,7 @@ pub fn plan_partition(
 }
 
 /// The first offset at or after `next` that the source still has, and how many are lost before it.
-fn skip_lost(partition: i32, next: i64, facts: SourceFacts) -> Result<(i64, u64), RecoveryStop> {
+fn skip_lost(partition: i32, next: i64, facts: SourceFacts<'_>) -> Result<(i64, u64), RecoveryStop> {
     let low = facts.bounds.low;
     if next >= low {
         return Ok((next, 0));
@@ -210,13 +219,13 @@ mod tests {
     use super::*;
     use crate::Counts;
 
-    const PLAIN: SourceFacts = SourceFacts {
+    const PLAIN: SourceFacts<'static> = SourceFacts {
         bounds: SourceBounds { low: 0, high: 1_000 },
-        fingerprint_changed: false,
+        fingerprint: "f",
         continue_on_data_loss: false,
     };
 
-    fn facts(low: i64, high: i64) -> SourceFacts {
+    fn facts(low: i64, high: i64) -> SourceFacts<'static> {
         SourceFacts { bounds: SourceBounds { low, high }, ..PLAIN }
     }
 
@@ -224,6 +233,7 @@ mod tests {
         PartitionLedger {
             next,
             replay_from,
+            fingerprint: "f".into(),
             counts: Counts { records: next as u64, ..Counts::default() },
             ..PartitionLedger::default()
         }
@@ -259,7 +269,7 @@ mod tests {
         let (quarantine, bronze) = (entry(600, 600), entry(500, 500));
         let plan = plan_partition(0, heads(Some(&quarantine), Some(&bronze), None), PLAIN).unwrap();
         assert_eq!((plan.quarantine_next, plan.bronze_next, plan.quarantined_decides_to), (600, 500, None));
-        let changed = SourceFacts { fingerprint_changed: true, ..PLAIN };
+        let changed = SourceFacts { fingerprint: "another", ..PLAIN };
         let replanned = plan_partition(0, heads(Some(&quarantine), Some(&bronze), None), changed).unwrap();
         assert_eq!(replanned.quarantined_decides_to, Some(600));
     }
@@ -314,7 +324,7 @@ mod tests {
     #[test]
     fn another_decoder_does_not_judge_again_what_bronze_has() {
         let (bronze, gold) = (entry(500, 500), entry(450, 300));
-        let changed = SourceFacts { fingerprint_changed: true, ..PLAIN };
+        let changed = SourceFacts { fingerprint: "another", ..PLAIN };
         let plan = plan_partition(0, heads(None, Some(&bronze), Some(&gold)), changed).unwrap();
         assert_eq!((plan.gold_from, plan.refill_to, plan.read_from), (300, Some(500), 500));
         let ahead = entry(600, 550);
@@ -344,5 +354,29 @@ mod tests {
         assert!(plan_identity(&[("bronze.raw_events", Some(&ledger))], "other topic", "cluster-b").is_ok());
         let stop = plan_identity(&[("bronze.raw_events", Some(&ledger))], "t", "cluster-b").unwrap_err();
         assert!(stop.to_string().contains("cluster-a"), "{stop}");
+    }
+
+    /// The decoder changed at offset 400 and bronze has gone on to 500 since: only what lies below is out of reach.
+    #[test]
+    fn a_second_restart_still_knows_what_the_former_decoder_judged() {
+        let bronze = PartitionLedger { fingerprint_from: 400, ..entry(500, 500) };
+        let gold = entry(480, 300);
+        let plan = plan_partition(0, heads(None, Some(&bronze), Some(&gold)), PLAIN).unwrap();
+        assert_eq!(
+            (plan.gold_from, plan.refill_to, plan.read_from, plan.fingerprint_from),
+            (300, Some(400), 400, 400)
+        );
+        let later = entry(500, 450);
+        let settled = plan_partition(0, heads(None, Some(&bronze), Some(&later)), PLAIN).unwrap();
+        assert_eq!((settled.refill_to, settled.read_from), (None, 450));
+    }
+
+    /// A quarantine that has had nothing to write since the decoder changed forbids nothing.
+    #[test]
+    fn an_old_fingerprint_of_the_quarantine_alone_stops_nothing() {
+        let quarantine = PartitionLedger { fingerprint: "old".into(), ..entry(100, 100) };
+        let (bronze, gold) = (entry(500, 500), entry(600, 450));
+        let plan = plan_partition(0, heads(Some(&quarantine), Some(&bronze), Some(&gold)), PLAIN).unwrap();
+        assert_eq!((plan.quarantined_decides_to, plan.refill_to, plan.quarantine_next), (None, None, 500));
     }
 }

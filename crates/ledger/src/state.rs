@@ -55,6 +55,12 @@ pub struct PartitionLedger {
     pub seq: i64,
     /// The commit that wrote this entry.
     pub commit_id: String,
+    /// The decoder that judged the records of the last commit: version and settings.
+    #[serde(default)]
+    pub fingerprint: String,
+    /// Bronze: first offset that this decoder judged; what lies below was judged by another one.
+    #[serde(default)]
+    pub fingerprint_from: i64,
     /// The shard's generation that made the commit; for people, not for decisions.
     pub generation: u64,
     /// Gold: every window ending at or before this (µs) has been emitted.
