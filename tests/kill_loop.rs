@@ -7,7 +7,6 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::engine::SIGABRT;
-use common::log::Log;
 use common::scene::Scene;
 use common::verify::fact;
 use common::{scaled, seed};
@@ -40,7 +39,7 @@ fn killed_at_random_moments_under_load() {
     let kills = scaled(20, 500);
     let mut random = StdRng::seed_from_u64(seed());
     let scene = Scene::new("kill-loop", 4);
-    let stream = scene.stream(30.0, 1).in_background(3_000);
+    let stream = scene.stream(60.0, 1).in_background(3_000);
     let mut commits = 0;
     for kill in 0..kills {
         // The dead member must not hold its successor up: a static one takes its place at once.
@@ -106,7 +105,7 @@ fn a_panic_in_any_actor_restarts_its_generation_in_the_same_process() {
     for (point, passes) in POINTS.into_iter().filter(|(point, _)| !point.starts_with("lake::")) {
         stream.advance(150_000);
         stream.flush();
-        let log = run_through_one(&scene, &[], &format!("{point}={passes}*off->1*panic(on purpose)->off"));
+        let log = scene.run_to_end_with(&[], &format!("{point}={passes}*off->1*panic(on purpose)->off"));
         assert!(log.text.contains("on purpose"), "nothing panicked at {point}:\n{}", log.tail());
         assert!(log.has("generation_killed"), "a panic at {point} ended no generation:\n{}", log.tail());
         scene.audit();
@@ -120,7 +119,7 @@ fn a_panic_in_any_actor_restarts_its_generation_in_the_same_process() {
     ] {
         stream.advance(150_000);
         stream.flush();
-        let log = run_through_one(&scene, &[], failure);
+        let log = scene.run_to_end_with(&[], failure);
         assert!(log.text.contains("injected failure"), "nothing was noticed of {failure}:\n{}", log.tail());
         scene.audit();
     }
@@ -143,19 +142,12 @@ fn a_panic_in_the_last_commit_of_a_bounded_run_is_made_up_for() {
         stream.advance(60_000);
         stream.flush();
         let late = ["bronze.commit_interval_ms=600000", "gold.collect_wait_ms=60000"];
-        let log = run_through_one(&scene, &late, &format!("{point}=1*panic(on purpose)->off"));
+        let log = scene.run_to_end_with(&late, &format!("{point}=1*panic(on purpose)->off"));
         assert!(log.text.contains("on purpose"), "nothing panicked at {point}:\n{}", log.tail());
         assert!(log.has("generation_killed"), "a panic at {point} ended no generation:\n{}", log.tail());
         scene.audit();
     }
     assert_eq!(fact(&scene.verify_all(), "topic records"), stream.flush());
-}
-
-/// A bounded run with a failure on its way, which has to end well nevertheless.
-fn run_through_one(scene: &Scene, settings: &[&str], failpoints: &str) -> Log {
-    let mut engine = scene.start_bounded(settings, failpoints);
-    engine.wait_for_success();
-    engine.log()
 }
 
 #[test]

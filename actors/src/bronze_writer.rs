@@ -207,7 +207,8 @@ impl BronzeWriter {
             // Not committed, so nothing is lost: the next generation reads these records again.
             Err(error) => return self.lake_failed(&error, ctx),
         };
-        self.flush_due |= open.buffered_bytes() >= self.parts.flush_bytes;
+        // Here too: under load the timer may find a batch being written each time it looks.
+        self.flush_due |= open.buffered_bytes() >= self.parts.flush_bytes || self.slot() != self.flushed_slot;
         self.open = Some(open);
         match step {
             // A consumer that has gone needs no answer.
@@ -312,6 +313,7 @@ impl BronzeWriter {
             heads.bronze = bronze;
             heads.bronze.seq += 1;
             positions.push((partition, range.next));
+            self.parts.status.count_committed_records(range.records, range.quarantined);
             self.parts.status.update_partition(partition, |status| status.bronze_next = range.next);
         }
         let newest = closed

@@ -28,6 +28,9 @@ const REFILL_PAUSE: Duration = Duration::from_millis(5);
 /// Back-pressure longer than this pauses the partition at the source.
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
 
+/// How long the commit may take of what was read before retention overtook the reader.
+const OVERTAKEN_FLUSH: Duration = Duration::from_secs(30);
+
 /// One piece's messages to the aggregator and to the writer, where they need it.
 type SinkMessages = (Option<Aggregate>, Option<WriteBatch>);
 
@@ -131,20 +134,28 @@ impl PartitionConsumer {
     }
 
     fn source_failed(&mut self, error: &SourceError, ctx: &mut Context<Self>) {
+        if matches!(error, SourceError::OffsetOutOfRange { .. }) {
+            return self.overtaken(error, ctx);
+        }
         let class = match error.action() {
             ErrorAction::Retry => FailureClass::Transient,
-            // Retention has overtaken the reader: the next start counts the gap, if there is one, and goes on behind it.
-            ErrorAction::Stop
-                if self.parts.continue_on_data_loss
-                    && matches!(error, SourceError::OffsetOutOfRange { .. }) =>
-            {
-                FailureClass::Transient
-            }
             // The partition is somebody else's: the assignment's own event follows.
             ErrorAction::LetGo => FailureClass::Fenced,
             ErrorAction::Stop => FailureClass::Stop,
         };
         self.fail(class, error.to_string(), ctx);
+    }
+
+    /// Retention has overtaken the reader. What was read before may be nowhere else by now: it is committed first.
+    fn overtaken(&mut self, error: &SourceError, ctx: &mut Context<Self>) {
+        // With `continue` the next start counts the gap, if there is one, and goes on behind it.
+        let class =
+            if self.parts.continue_on_data_loss { FailureClass::Transient } else { FailureClass::Stop };
+        let reason = error.to_string();
+        self.finished = true;
+        let flush = tokio::time::timeout(OVERTAKEN_FLUSH, self.parts.writer.send(Flush));
+        // A flush that fails or takes too long changes nothing: the ledger says what was lost.
+        ctx.spawn(flush.into_actor(self).map(move |_, actor, context| actor.fail(class, reason, context)));
     }
 
     fn read_next(&mut self, ctx: &mut Context<Self>) {

@@ -79,6 +79,8 @@ struct Inner {
     tables: DashMap<HotTable, TableStatus>,
     records: std::sync::atomic::AtomicU64,
     quarantined: std::sync::atomic::AtomicU64,
+    committed_records: std::sync::atomic::AtomicU64,
+    committed_quarantined: std::sync::atomic::AtomicU64,
     restarts: std::sync::atomic::AtomicU64,
 }
 
@@ -92,6 +94,8 @@ impl Default for EngineStatus {
                 tables: DashMap::new(),
                 records: Default::default(),
                 quarantined: Default::default(),
+                committed_records: Default::default(),
+                committed_quarantined: Default::default(),
                 restarts: Default::default(),
             }),
         }
@@ -120,7 +124,7 @@ impl EngineStatus {
         set_paused_partitions(self.inner.partitions.iter().filter(|entry| entry.paused).count());
     }
 
-    /// Counts records that were read for the first time in this run.
+    /// Counts records that were read for bronze. What a shard reads again after a failure counts again.
     pub fn count_records(&self, records: u64, quarantined: u64) {
         use std::sync::atomic::Ordering::Relaxed;
         self.inner.records.fetch_add(records, Relaxed);
@@ -131,6 +135,19 @@ impl EngineStatus {
     pub fn records(&self) -> (u64, u64) {
         use std::sync::atomic::Ordering::Relaxed;
         (self.inner.records.load(Relaxed), self.inner.quarantined.load(Relaxed))
+    }
+
+    /// Counts records whose bronze commit has landed.
+    pub fn count_committed_records(&self, records: u64, quarantined: u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.inner.committed_records.fetch_add(records, Relaxed);
+        self.inner.committed_quarantined.fetch_add(quarantined, Relaxed);
+    }
+
+    /// Records that this process has committed to bronze or, as the second number says, to the quarantine.
+    pub fn committed_records(&self) -> (u64, u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        (self.inner.committed_records.load(Relaxed), self.inner.committed_quarantined.load(Relaxed))
     }
 
     /// Counts one restart of a shard.

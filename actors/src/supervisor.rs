@@ -539,7 +539,9 @@ impl Supervisor {
         self.pipeline.status.set_phase(Phase::Draining);
         let mut end = RunEnd::ShutDown;
         for shard in 0..self.slots.len() {
-            if self.end_shard(shard, true, false).await == Drained::GaveUp {
+            // A shard that waits to be started again has read what is not committed.
+            let is_waiting = self.slots[shard].restart_at.is_some();
+            if self.end_shard(shard, true, false).await == Drained::GaveUp || is_waiting {
                 end = RunEnd::ShutDownUndrained;
             }
         }

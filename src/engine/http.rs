@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use pulselake_actors::{EngineStatus, Phase};
+use pulselake_config::{HttpSettings, Secret};
 use pulselake_model::tables::HotTable;
 use pulselake_telemetry::TelemetryHandle;
 use serde::Serialize;
@@ -20,6 +21,7 @@ struct Watched {
     status: EngineStatus,
     telemetry: TelemetryHandle,
     stale_after: Duration,
+    token: Secret,
 }
 
 /// Answer of `/healthz` and `/readyz`.
@@ -34,14 +36,15 @@ struct Health {
     last_bronze_commit_age_ms: Option<i64>,
 }
 
-/// Serves until the process ends. `stale_after` is how long bronze may go without a commit, while records wait,
+/// Serves until the process ends; `http` says where, and which token opens it. `stale_after` is how long bronze may go without a commit, while records wait,
 /// before the service no longer counts as ready.
 pub(crate) async fn serve(
-    bind: &str,
+    http: &HttpSettings,
     status: EngineStatus,
     telemetry: TelemetryHandle,
     stale_after: Duration,
 ) -> anyhow::Result<()> {
+    let bind = &http.bind;
     let listener = TcpListener::bind(bind).await.with_context(|| {
         format!("cannot listen on http.bind = {bind:?}; choose another address, or \"\" for none")
     })?;
@@ -49,7 +52,7 @@ pub(crate) async fn serve(
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(Watched { status, telemetry, stale_after });
+        .with_state(Watched { status, telemetry, stale_after, token: http.token.clone() });
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(event = "http_failed", %error, "the HTTP server has ended");
@@ -58,9 +61,24 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-async fn metrics(State(watched): State<Watched>) -> Response {
+async fn metrics(State(watched): State<Watched>, headers: HeaderMap) -> Response {
+    if !is_let_in(&headers, &watched.token) {
+        let hint = "send the header `Authorization: Bearer …` with the token of http.token\n";
+        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], hint).into_response();
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], watched.telemetry.render())
         .into_response()
+}
+
+/// Whether no token is asked for, or this is it. Takes as long for a wrong one, wherever the first difference is.
+fn is_let_in(headers: &HeaderMap, token: &Secret) -> bool {
+    if token.is_empty() {
+        return true;
+    }
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let (given, wanted) = (given.unwrap_or_default(), token.expose().as_bytes());
+    let differences = given.iter().zip(wanted).fold(0, |sum, (found, expected)| sum | (found ^ expected));
+    given.len() == wanted.len() && std::hint::black_box(differences) == 0
 }
 
 /// Alive: the supervisor runs, whatever the streams do.

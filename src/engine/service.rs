@@ -50,7 +50,7 @@ async fn run(settings: &Settings, show: Show, limit: Option<Duration>) -> anyhow
     let pipeline = assemble(settings).await?;
     if !settings.http.bind.is_empty() {
         let stale_after = Duration::from_millis(settings.bronze.commit_interval_ms) * STALE_INTERVALS;
-        http::serve(&settings.http.bind, pipeline.status.clone(), telemetry, stale_after).await?;
+        http::serve(&settings.http, pipeline.status.clone(), telemetry, stale_after).await?;
     }
     let identity = pipeline.source.identity();
     events::service_started(
@@ -90,7 +90,7 @@ fn show_beside(settings: &Settings, show: Show, pipeline: &Pipeline) -> Option<t
 }
 
 fn report(pipeline: &Pipeline, end: RunEnd) -> anyhow::Result<ExitCode> {
-    let (records, quarantined) = pipeline.status.records();
+    let (records, quarantined) = pipeline.status.committed_records();
     let reason = match end {
         RunEnd::CaughtUp => "caught up",
         RunEnd::ShutDown => "asked to stop",

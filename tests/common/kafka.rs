@@ -7,6 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::environment;
 
@@ -26,21 +27,48 @@ pub fn unique(name: &str) -> String {
 
 /// Makes a topic that takes values of several MB.
 pub fn create_topic(topic: &str, partitions: i32) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", brokers()).create().unwrap();
+    let admin = admin();
     let wanted =
         NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "16777216");
-    let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
-    let creating = admin.create_topics([&wanted], &options);
-    let outcomes = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(creating)
-        .unwrap();
-    for outcome in outcomes {
+    for outcome in wait_for(admin.create_topics([&wanted], &admin_options())).unwrap() {
         outcome.unwrap();
     }
+}
+
+/// Deletes a topic; a new one may get its name.
+pub fn delete_topic(topic: &str) {
+    let admin = admin();
+    for outcome in wait_for(admin.delete_topics(&[topic], &admin_options())).unwrap() {
+        outcome.unwrap();
+    }
+    let is_gone = || {
+        let metadata = observer().fetch_metadata(None, REQUEST_TIMEOUT).unwrap();
+        metadata.topics().iter().all(|found| found.name() != topic).then_some(())
+    };
+    super::poll(REQUEST_TIMEOUT, is_gone).unwrap();
+}
+
+/// Deletes a partition's records before `offset`, as retention does.
+pub fn delete_records_before(topic: &str, partition: i32, offset: i64) {
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+    let admin = admin();
+    let outcome = wait_for(admin.delete_records(&offsets, &admin_options())).unwrap();
+    for element in outcome.elements() {
+        element.error().unwrap();
+    }
+}
+
+fn admin() -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", brokers()).create().unwrap()
+}
+
+fn admin_options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT))
+}
+
+fn wait_for<T>(request: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(request)
 }
 
 fn observer() -> BaseConsumer {
@@ -53,9 +81,14 @@ pub fn group_members(group: &str) -> usize {
     groups.groups().iter().filter(|found| found.name() == group).map(|found| found.members().len()).sum()
 }
 
-/// Records in a topic without transactions and deletions: the sum of its end offsets.
-pub fn topic_records(topic: &str, partitions: i32) -> u64 {
+/// End offset of each partition.
+pub fn topic_ends(topic: &str, partitions: i32) -> Vec<i64> {
     let consumer = observer();
     let end = |partition| consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).unwrap().1;
-    (0..partitions).map(|partition| u64::try_from(end(partition)).unwrap()).sum()
+    (0..partitions).map(end).collect()
+}
+
+/// Records in a topic without transactions and deletions: the sum of its end offsets.
+pub fn topic_records(topic: &str, partitions: i32) -> u64 {
+    u64::try_from(topic_ends(topic, partitions).iter().sum::<i64>()).unwrap()
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 use super::engine::Engine;
-use super::kafka::{brokers, create_topic, unique};
+use super::kafka::{brokers, create_topic, topic_ends, unique};
 use super::log::Log;
 use super::stream::Stream;
 
@@ -111,9 +111,25 @@ impl Scene {
 
     /// Runs to the end of the topic; the exit code has to be 0. Gives its log.
     pub fn run_to_end(&self) -> Log {
-        let mut engine = self.start_bounded(&[], "");
+        self.run_to_end_with(&[], "")
+    }
+
+    /// The same with settings and failures on its way. Exit code 0 promises that everything is committed: checked.
+    pub fn run_to_end_with(&self, settings: &[&str], failpoints: &str) -> Log {
+        let ends = topic_ends(&self.topic, self.partitions);
+        let mut engine = self.start_bounded(settings, failpoints);
         engine.wait_for_success();
-        engine.log()
+        let log = engine.log();
+        for table in ["bronze.raw_events", "gold.rt_video_stats_1min"] {
+            let committed = self.committed(table);
+            let is_complete = ends.iter().zip(&committed).all(|(end, next)| next >= end);
+            assert!(
+                is_complete,
+                "{table} stands at {committed:?}, not at {ends:?}, exit code 0:\n{}",
+                log.tail()
+            );
+        }
+        log
     }
 }
 

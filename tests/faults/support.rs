@@ -21,13 +21,15 @@ pub const BRONZE: &str = "bronze.raw_events";
 pub const QUARANTINE: &str = "bronze.invalid_events_content";
 pub const GOLD: &str = "gold.rt_video_stats_1min";
 
-/// A file of generated events, some of them repeated, late, or not valid. The same seed gives the same events.
+/// A file of generated events, some of them late or not valid. The same seed gives the same events.
 pub fn events_file(directory: &Path, name: &str, records: u32, seed: u32) -> PathBuf {
     let path = directory.join(name);
     let (count, seed) = (records.to_string(), seed.to_string());
     let mut generate = Command::new(BINARY);
     generate.args(["generate", "--count", &count, "--seed", &seed, "--rate", "50", "--videos", "200"]);
     generate.args(["--start", "2026-02-07T10:00:00Z", "--invalid-ratio", "0.01", "--partitions", "1"]);
+    // A file has no broker's time, so an event of the future is valid there and ends the horizon of what came before.
+    generate.args(["--duplicate-ratio", "0"]);
     let output = generate.arg("--output").arg(&path).env_remove("PULSELAKE_CONFIG").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     path

@@ -1,7 +1,8 @@
 """Changes a warehouse as people and other programs do, for tests of what the engine says to it.
 
     tamper.py lock DATA_DIR                    holds the catalog's database locked until standard input ends
-    tamper.py roll-back DATA_DIR TABLE STEPS   makes an earlier snapshot the current one, through PyIceberg
+    tamper.py roll-back DATA_DIR TABLE STEPS   makes an earlier snapshot the current one, through PyIceberg; STEPS may
+                                               be `all`: the first one
     tamper.py set-property DATA_DIR TABLE KEY VALUE
     tamper.py foreign-catalog DATA_DIR         makes a catalog that another program has used before
     tamper.py no-catalog DATA_DIR              makes a database that is no catalog
@@ -36,15 +37,18 @@ def lock(data_dir: Path) -> None:
     connection.execute("ROLLBACK")
 
 
-def roll_back(table: Table, steps: int) -> None:
+def roll_back(table: Table, steps: str) -> None:
     """Goes `steps` snapshots back from the current one."""
+    ancestors = []
     snapshot = table.current_snapshot()
-    for _ in range(steps):
-        if snapshot is None or snapshot.parent_snapshot_id is None:
-            sys.exit(f"{table.name()} has no snapshot {steps} steps back")
-        snapshot = table.snapshot_by_id(snapshot.parent_snapshot_id)
-    if snapshot is None:
-        sys.exit(f"{table.name()} has no snapshot {steps} steps back")
+    while snapshot is not None:
+        ancestors.append(snapshot)
+        parent = snapshot.parent_snapshot_id
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
+    back = len(ancestors) - 1 if steps == "all" else int(steps)
+    if not 0 < back < len(ancestors):
+        sys.exit(f"{table.name()} has no snapshot {steps} steps back, it has {len(ancestors)}")
+    snapshot = ancestors[back]
     table.manage_snapshots().rollback_to_snapshot(snapshot.snapshot_id).commit()
 
 
@@ -56,7 +60,7 @@ def main() -> None:
         case "lock", []:
             lock(directory)
         case "roll-back", [table, steps]:
-            roll_back(catalog(directory).load_table(table), int(steps))
+            roll_back(catalog(directory).load_table(table), steps)
         case "set-property", [table, key, value]:
             with catalog(directory).load_table(table).transaction() as transaction:
                 transaction.set_properties({key: value})

@@ -100,6 +100,18 @@ pub enum RecoveryStop {
         /// First offset still there.
         low: i64,
     },
+    /// Quarantine commits before bronze does: with fewer rejected records than bronze has counted, it was rolled back.
+    #[error(
+        "partition {partition}: bronze.raw_events has counted {expected} rejected records, bronze.invalid_events_content holds {found}: it was rolled back alone; roll bronze.raw_events back to a snapshot of the same time or before, run `pulselake ledger rewind bronze.raw_events`, and the records come again"
+    )]
+    QuarantineBehind {
+        /// Source partition.
+        partition: i32,
+        /// Rejected records by bronze's ledger.
+        expected: u64,
+        /// Rejected records by the quarantine's ledger.
+        found: u64,
+    },
     /// The decoder changed while gold was ahead of bronze: the old decoder's judgement of that range is nowhere.
     #[error(
         "partition {partition}: the decoder's settings changed while gold (offset {gold_next}) was ahead of bronze (offset {bronze_next}); run once with the former settings and --until-caught-up, then change them"
@@ -148,6 +160,11 @@ pub fn plan_partition(
         && next > high
     {
         return Err(RecoveryStop::BeyondEnd { partition, next, high });
+    }
+    let expected = heads.bronze.map_or(0, |entry| entry.counts.quarantined);
+    let found = heads.quarantine.map_or(0, |entry| entry.counts.quarantined);
+    if found < expected {
+        return Err(RecoveryStop::QuarantineBehind { partition, expected, found });
     }
     // The partition's first record: bronze and gold both count everything since then.
     let first_offset = heads.bronze.or(heads.gold).map(|entry| {
@@ -287,6 +304,18 @@ mod tests {
         let bronze = entry(500, 500);
         let stop = plan_partition(3, heads(None, Some(&bronze), None), facts(0, 400)).unwrap_err();
         assert_eq!(stop, RecoveryStop::BeyondEnd { partition: 3, next: 500, high: 400 });
+    }
+
+    #[test]
+    fn a_quarantine_without_what_bronze_has_counted_stops() {
+        let (mut quarantine, mut bronze) = (entry(300, 300), entry(500, 500));
+        (quarantine.counts.quarantined, bronze.counts.quarantined) = (7, 8);
+        for behind in [Some(&quarantine), None] {
+            let stop = plan_partition(0, heads(behind, Some(&bronze), None), PLAIN).unwrap_err();
+            assert!(matches!(stop, RecoveryStop::QuarantineBehind { expected: 8, .. }), "{stop}");
+        }
+        bronze.counts.quarantined = 7;
+        assert!(plan_partition(0, heads(Some(&quarantine), Some(&bronze), None), PLAIN).is_ok());
     }
 
     #[test]

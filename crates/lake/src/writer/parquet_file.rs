@@ -44,7 +44,8 @@ pub(crate) fn writer_properties(schema: &SchemaRef, options: WriterOptions) -> W
                     .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED)
                     .set_column_statistics_enabled(column(), EnabledStatistics::Page);
             }
-            // Values that hardly repeat: a dictionary is built, given up, and paid for.
+            // Values that hardly repeat: a dictionary is built, given up, and paid for. DELTA_LENGTH_BYTE_ARRAY would save
+            // a tenth of the encoding's CPU time, but Iceberg's vectorized reader in Spark knows it only since 2026.
             DataType::Utf8 | DataType::Binary if is_high_entropy(field.name()) => {
                 properties = properties.set_column_dictionary_enabled(column(), false);
             }
@@ -55,7 +56,10 @@ pub(crate) fn writer_properties(schema: &SchemaRef, options: WriterOptions) -> W
 }
 
 fn is_high_entropy(column: &str) -> bool {
-    matches!(column, "event_id" | "payload_json" | "header_extra_json" | "invalid_event_id" | "raw_value")
+    matches!(
+        column,
+        "event_id" | "user_id" | "payload_json" | "header_extra_json" | "invalid_event_id" | "raw_value"
+    )
 }
 
 /// A file being encoded in memory. Its bytes are taken out from time to time.
