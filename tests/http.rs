@@ -48,7 +48,8 @@ fn get(address: &str, path: &str) -> (u16, String) {
 /// Asks until the answer has this code; gives the answer.
 fn wait_for_code(address: &str, path: &str, code: u16) -> Value {
     let answer = poll(PATIENCE, || http_get(address, path).filter(|(found, _)| *found == code));
-    let (_, body) = answer.unwrap_or_else(|| panic!("{path} does not answer {code}, but {:?}", http_get(address, path)));
+    let (_, body) =
+        answer.unwrap_or_else(|| panic!("{path} does not answer {code}, but {:?}", http_get(address, path)));
     serde_json::from_str(&body).unwrap()
 }
 
@@ -80,7 +81,10 @@ fn parse(exposition: &str) -> (BTreeMap<String, String>, BTreeMap<String, f64>) 
         let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no value: {line}"));
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         let of_histogram = ["_bucket", "_sum", "_count"].map(|ending| format!("{family}{ending}"));
-        assert!(name == family || of_histogram.iter().any(|wanted| wanted == name), "{line} stands under {family}");
+        assert!(
+            name == family || of_histogram.iter().any(|wanted| wanted == name),
+            "{line} stands under {family}"
+        );
         let inner = labels.strip_suffix('}').unwrap_or_else(|| panic!("{line}"));
         for label in inner.split("\",").filter(|label| !label.is_empty()) {
             let (key, text) = label.split_once("=\"").unwrap_or_else(|| panic!("{line}"));
@@ -98,7 +102,7 @@ fn check_histograms(types: &BTreeMap<String, String>, exposition: &str) {
         let mut last: BTreeMap<String, f64> = BTreeMap::new();
         for line in exposition.lines().filter(|line| line.starts_with(&format!("{name}_bucket{{"))) {
             let (series, value) = line.rsplit_once(' ').unwrap();
-            let (others, _) = series.split_once("le=\"").unwrap_or_else(|| panic!("no bound: {line}"));
+            let (others, _) = series.rsplit_once("le=\"").unwrap_or_else(|| panic!("no bound: {line}"));
             let value: f64 = value.parse().unwrap();
             let before = last.insert(others.to_owned(), value).unwrap_or(0.0);
             assert!(value >= before, "{line} is less than the bucket before it");
@@ -135,19 +139,33 @@ fn metrics_parse_and_agree_with_the_tables() {
     assert_eq!(metric_sum(&text, "pulselake_assigned_partitions"), 3.0);
     assert_eq!(metric_sum(&text, "pulselake_consumer_lag_records"), 0.0);
     assert_eq!(metric_sum(&text, "pulselake_shard_restarts_total"), 0.0);
-    assert!(metric_sum(&text, "pulselake_duplicate_records_total") > 0.0 && metric_sum(&text, "pulselake_late_records_total") > 0.0);
-    assert!(metric_sum(&text, "pulselake_written_bytes_total") > metric_sum(&text, "pulselake_written_files_total"));
-    let partitions = samples.keys().filter(|series| series.starts_with("pulselake_source_records_total{partition="));
+    assert!(
+        metric_sum(&text, "pulselake_duplicate_records_total") > 0.0
+            && metric_sum(&text, "pulselake_late_records_total") > 0.0
+    );
+    assert!(
+        metric_sum(&text, "pulselake_written_bytes_total")
+            > metric_sum(&text, "pulselake_written_files_total")
+    );
+    let partitions =
+        samples.keys().filter(|series| series.starts_with("pulselake_source_records_total{partition="));
     assert_eq!(partitions.count(), 3);
-    let actors: BTreeSet<&str> = ["PartitionConsumer", "VelocityAggregator", "IcebergWriter", "Committer", "GoldWriter"].into();
+    let actors: BTreeSet<&str> =
+        ["PartitionConsumer", "VelocityAggregator", "IcebergWriter", "Committer", "GoldWriter"].into();
     for actor in actors {
         let prefix = format!("pulselake_mailbox_depth_batches{{actor=\"{actor}\"");
         assert!(samples.keys().any(|series| series.starts_with(&prefix)), "no mailbox of {actor}");
     }
     check_with_promtool(&text);
     engine.terminate();
-    let tables: Value = serde_json::from_slice(&scene.command(&["tables", "--format", "json"]).stdout).unwrap();
-    for table in tables["tables"].as_array().unwrap().iter().filter(|table| table["table"] != "gold.rt_video_stats_1min") {
+    let tables: Value =
+        serde_json::from_slice(&scene.command(&["tables", "--format", "json"]).stdout).unwrap();
+    for table in tables["tables"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|table| table["table"] != "gold.rt_video_stats_1min")
+    {
         let name = table["table"].as_str().unwrap();
         assert_eq!(table["rows"].as_f64().unwrap(), rows(&text, name), "{name}");
     }
@@ -155,7 +173,11 @@ fn metrics_parse_and_agree_with_the_tables() {
 
 /// Prometheus' own check, where it is installed.
 fn check_with_promtool(exposition: &str) {
-    let started = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let started = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
     let Ok(mut promtool) = started else { return println!("SKIPPED: promtool is not installed") };
     std::io::Write::write_all(&mut promtool.stdin.take().unwrap(), exposition.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
@@ -171,7 +193,10 @@ fn a_process_without_partitions_is_alive_and_not_ready() {
     let (first_address, second_address) = (free_address(), free_address());
     let mut first = start(&scene, &first_address, &[]);
     let health = wait_for_code(&first_address, "/readyz", 200);
-    assert_eq!((&health["phase"], &health["partitions"], &health["ok"]), (&"running".into(), &1.into(), &true.into()));
+    assert_eq!(
+        (&health["phase"], &health["partitions"], &health["ok"]),
+        (&"running".into(), &1.into(), &true.into())
+    );
     let _second = start(&scene, &second_address, &["kafka.librdkafka.session.timeout.ms=6000"]);
     // One of the two has the partition, the other waits for it.
     let waiting = wait_for_code(&second_address, "/readyz", 503);
@@ -236,7 +261,8 @@ fn lock_catalog(scene: &Scene) -> Child {
     tamper.arg(repository("tests/tools/tamper.py")).arg("lock").arg(scene.data_dir());
     let mut holder = tamper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut said = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.take().unwrap()), &mut said).unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.take().unwrap()), &mut said)
+        .unwrap();
     assert_eq!(said.trim(), "locked");
     holder
 }
@@ -264,7 +290,12 @@ fn an_address_in_use_is_named() {
 #[test]
 fn only_this_machine_is_let_in_unless_a_token_is_set() {
     let print = |words: &[&str]| {
-        let output = Command::new(BINARY).args(["config", "print"]).args(words).env_remove("PULSELAKE_CONFIG").output().unwrap();
+        let output = Command::new(BINARY)
+            .args(["config", "print"])
+            .args(words)
+            .env_remove("PULSELAKE_CONFIG")
+            .output()
+            .unwrap();
         (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     let (code, defaults) = print(&[]);
@@ -279,7 +310,8 @@ fn only_this_machine_is_let_in_unless_a_token_is_set() {
     let ask = |headers: &[&str]| {
         let mut stream = std::net::TcpStream::connect(&address).unwrap();
         let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");
+        let request =
+            format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");
         std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
         let mut answer = String::new();
         std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();

@@ -150,6 +150,27 @@ fn a_panic_in_the_last_commit_of_a_bounded_run_is_made_up_for() {
     assert_eq!(fact(&scene.verify_all(), "topic records"), stream.flush());
 }
 
+/// Whatever fails in whichever order, with other work under way beside it.
+#[test]
+#[ignore = "needs a broker: run through make test"]
+fn errors_at_random_on_the_commit_path() {
+    // The slow start of each gold commit lets the next one wait behind it when it fails.
+    const CHAOS: &str = "gold::before_write=sleep(50);lake::after_parquet_close=3%60*return->off;lake::before_metadata_write=10%20*return->off;\
+                         lake::before_catalog_swap=10%20*return(unknown)->off;\
+                         lake::after_catalog_swap=10%20*return(unknown)->off";
+    let scene = Scene::new("chaos", 4);
+    let mut stream = scene.stream(20.0, 10);
+    for _ in 0..scaled(4, 60) {
+        stream.advance(300_000);
+        stream.flush();
+        let often = ["engine.batch_records=64", "gold.collect_wait_ms=0", "supervision.backoff_max_ms=100"];
+        let log = scene.run_to_end_with(&often, CHAOS);
+        assert!(log.text.contains("injected failure"), "nothing failed:\n{}", log.tail());
+        scene.audit();
+    }
+    assert_eq!(fact(&scene.verify_all(), "topic records"), stream.flush());
+}
+
 #[test]
 #[ignore = "needs a broker: run through make test"]
 fn a_panic_that_comes_again_and_again_ends_the_service_loudly() {

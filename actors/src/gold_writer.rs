@@ -240,16 +240,17 @@ impl GoldWriter {
         self.parts.status.committed(HotTable::VideoStats1Min, committed.snapshot_id, files, rows, newest);
     }
 
-    /// The aggregators have given their rows away: their runs can only start again from the ledger.
+    /// The aggregators have given their rows away: their runs can only start again from the ledger. Until then nothing
+    /// more is taken from them: a later flush would move the ledger past the rows that were lost.
     fn end_runs(&mut self, collected: &[Collected], class: FailureClass, reason: &str) {
-        for part in collected {
-            let registered =
-                self.partitions.get(&part.partition).filter(|registered| registered.key == part.key);
-            if let Some(registered) = registered {
+        self.partitions.retain(|_, registered| {
+            let is_lost = collected.iter().any(|part| part.key == registered.key);
+            if is_lost {
                 let actor = "GoldWriter".to_string();
                 registered.kill_switch.trip(Failure { actor, class, reason: reason.to_string() });
             }
-        }
+            !is_lost
+        });
     }
 
     fn collection_done(&mut self, drained: Vec<oneshot::Sender<()>>, ctx: &mut Context<Self>) {

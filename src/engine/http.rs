@@ -75,7 +75,8 @@ fn is_let_in(headers: &HeaderMap, token: &Secret) -> bool {
     if token.is_empty() {
         return true;
     }
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let given =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     let (given, wanted) = (given.unwrap_or_default(), token.expose().as_bytes());
     let differences = given.iter().zip(wanted).fold(0, |sum, (found, expected)| sum | (found ^ expected));
     given.len() == wanted.len() && std::hint::black_box(differences) == 0

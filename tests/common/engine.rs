@@ -27,8 +27,17 @@ pub struct Engine {
 impl Engine {
     /// Starts the binary; standard error goes to `log_path`.
     pub fn start(arguments: &[String], environment: &[(&str, &str)], log_path: &Path) -> Self {
+        Self::start_by(Command::new(BINARY), arguments, environment, log_path)
+    }
+
+    /// The same by another command, which becomes the binary.
+    pub fn start_by(
+        mut command: Command,
+        arguments: &[String],
+        environment: &[(&str, &str)],
+        log_path: &Path,
+    ) -> Self {
         let log = File::create(log_path).unwrap();
-        let mut command = Command::new(BINARY);
         command.args(arguments).envs(environment.iter().copied());
         command.env_remove("PULSELAKE_CONFIG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().unwrap();

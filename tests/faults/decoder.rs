@@ -40,7 +40,8 @@ fn a_changed_decoder_leaves_what_is_in_quarantine_ahead_of_bronze() {
         let settings =
             ["decode.max_record_bytes=2048", "engine.batch_records=100", "bronze.commit_interval_ms=100"];
         // Slowly, so that there are several commits.
-        let failpoint = "consumer::polled=sleep(20);writer::between_quarantine_and_bronze=1*off->return(abort)";
+        let failpoint =
+            "consumer::polled=sleep(20);writer::between_quarantine_and_bronze=1*off->return(abort)";
         scene.start_bounded(&settings, failpoint).wait_for_death_by(SIGABRT, failpoint);
         let (quarantine, bronze) = (next(&scene, QUARANTINE), next(&scene, BRONZE));
         assert!(quarantine > bronze, "quarantine stands at {quarantine}, bronze at {bronze}");

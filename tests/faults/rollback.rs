@@ -24,7 +24,7 @@ fn rewind(scene: &Scene, table: &str) {
 fn a_rolled_back_table_is_refused_until_it_is_rewound() {
     let scene = Scene::new("rollback", 2);
     let mut stream = scene.stream(50.0, 11);
-    for _ in 0..3 {
+    for _ in 0..2 {
         stream.advance(90_000);
         stream.flush();
         scene.run_to_end();
@@ -32,9 +32,8 @@ fn a_rolled_back_table_is_refused_until_it_is_rewound() {
     for table in [BRONZE, GOLD] {
         roll_back(&scene, table, "1");
         rewind(&scene, table);
-        scene.run_to_end();
-        scene.audit();
     }
+    scene.run_to_end();
     scene.verify_all();
     // Bronze has passed records that only the quarantine holds.
     roll_back(&scene, QUARANTINE, "1");

@@ -9,7 +9,7 @@ use crate::common::engine::{Engine, free_address};
 use crate::common::kafka::{brokers, unique};
 use crate::common::scene::Scene;
 use crate::common::{environment, repository};
-use crate::support::{FAILED, assert_refused, events_file, start_files, table, verify_records};
+use crate::support::{BRONZE, FAILED, assert_refused, events_file, start_files, table, verify_records};
 
 /// Beyond the time-out that was set: what starting a process takes on a busy machine.
 const START: Duration = Duration::from_secs(10);
@@ -76,7 +76,7 @@ fn tables_take_nothing_from_another_source() {
     let scene = Scene::without_topic("other-source");
     let file = events_file(scene.directory(), "a.ndjson", 2_000, 1);
     start_files(&scene, &[&file], &[], "").wait_for_success();
-    let before = table(&scene, crate::support::BRONZE);
+    let before = table(&scene, BRONZE);
 
     let longer = events_file(scene.directory(), "b.ndjson", 2_001, 1);
     let refused = [
@@ -93,7 +93,7 @@ fn tables_take_nothing_from_another_source() {
     assert_refused(scene.start_with(&demo, ""), FAILED, &refused);
 
     start_files(&scene, &[&file], &[], "").wait_for_success();
-    assert_eq!(table(&scene, crate::support::BRONZE), before, "a refused source has changed the table");
+    assert_eq!(table(&scene, BRONZE), before, "a refused source has changed the table");
     verify_records(&scene, 2_000);
 }
 
@@ -144,15 +144,15 @@ fn a_broker_that_goes_away_and_comes_back_is_waited_for() {
     stream.advance(120_000);
     let first = stream.flush();
     let mut engine = scene.start(&["engine.lag_interval_ms=200"]);
-    engine.wait_until("it commits", |log| log.commits("bronze.raw_events") >= 2);
+    engine.wait_until("it commits", |log| log.commits(BRONZE) >= 1);
     broker_script("kafka-down.sh", &[&directory]);
     engine.wait_until("it notices", |log| log.text.contains("librdkafka") && log.text.contains("refused"));
     broker_script("kafka-up.sh", &[&port, &directory]);
     engine.assert_alive();
     stream.advance(120_000);
     let all = stream.flush();
-    let before = engine.log().commits("bronze.raw_events");
-    engine.wait_until("it commits again", |log| log.commits("bronze.raw_events") > before);
+    let before = engine.log().commits(BRONZE);
+    engine.wait_until("it commits again", |log| log.commits(BRONZE) > before);
     engine.terminate();
     assert!(all > first);
     scene.run_to_end();

@@ -73,6 +73,7 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
         IoKind::NotADirectory | IoKind::AlreadyExists => {
             "; a part of this path is a file: set another warehouse or move the file away"
         }
+        IoKind::FileTooLarge => "; raise the limit on file sizes (ulimit -f, or the file system's own)",
         IoKind::NotFound => "; it was deleted or moved: restore it",
         _ => "",
     }
