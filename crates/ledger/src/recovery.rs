@@ -49,7 +49,7 @@ pub struct PartitionPlan {
     pub gold_from: i64,
     /// Gold's aggregator gets `[gold_from, refill_to)` out of bronze instead of the source; `None` when the source has it all.
     pub refill_to: Option<i64>,
-    /// In `[bronze_next, quarantined_decides_to)` a record is invalid exactly if its offset is in quarantine already.
+    /// After a crash between the two commits: in `[bronze_next, quarantined_decides_to)` a record is invalid exactly if its offset is in quarantine already.
     pub quarantined_decides_to: Option<i64>,
     /// First offset of bronze that the present decoder has judged or will judge.
     pub fingerprint_from: i64,
@@ -186,19 +186,20 @@ pub fn plan_partition(
 
     let (bronze_next, bronze_lost) = skip_lost(partition, committed_bronze_next, facts)?;
 
+    // Where quarantine is ahead of bronze its contents decide, whoever judged: under the same decoder they say the same.
+    let quarantine_next = heads.quarantine.map_or(bronze_next, |entry| entry.next.max(bronze_next));
+    let quarantined_decides_to = (quarantine_next > bronze_next).then_some(quarantine_next);
+
     // What the source can't give gold any more comes out of bronze: what retention took, or what another decoder judged.
     let fingerprint_from = match heads.bronze {
         Some(entry) if !judged_by_another(heads.bronze) => entry.fingerprint_from,
-        _ => committed_bronze_next,
+        _ => quarantined_decides_to.unwrap_or(committed_bronze_next).max(committed_bronze_next),
     };
     let readable_from = low.max(fingerprint_from.min(committed_bronze_next));
-    let refill_to = (gold_replay_from < readable_from).then_some(readable_from.min(committed_bronze_next));
+    let refill_to = (gold_replay_from < readable_from)
+        .then_some(readable_from.min(committed_bronze_next).max(gold_replay_from));
     let gold_reads_from = refill_to.unwrap_or(gold_replay_from).max(low);
     let gold_lost = (low - committed_bronze_next.max(gold_next)).max(0) as u64;
-
-    let quarantine_next = heads.quarantine.map_or(bronze_next, |entry| entry.next.max(bronze_next));
-    let quarantined_decides_to =
-        (judged_by_another(heads.quarantine) && quarantine_next > bronze_next).then_some(quarantine_next);
 
     let verify: Vec<LastSeen> =
         entries.clone().filter_map(|entry| entry.last).filter(|last| last.offset >= low).collect();
