@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use pulselake_ledger::LastSeen;
-use pulselake_telemetry::{ActorMetrics, WindowCounts, WindowMetrics};
+use pulselake_telemetry::{ActorMetrics, WindowCounts, WindowMetrics, events};
 use pulselake_window::PartitionWindows;
 use tokio::sync::oneshot;
 
@@ -143,11 +143,19 @@ impl Handler<Aggregate> for VelocityAggregator {
     fn handle(&mut self, message: Aggregate, ctx: &mut Self::Context) -> Self::Result {
         crate::failpoint::reach("aggregator::batch");
         let started = std::time::Instant::now();
+        let was_replaying = self.parts.windows.is_replaying();
         if let Err(error) = self.parts.windows.apply(&message.batch) {
             self.parts.guard.fail(FailureClass::Crash, error.to_string());
             self.parts.guard.disarm();
             ctx.stop();
             return Box::pin(async { Err(Gone) });
+        }
+        if was_replaying && let Some(difference) = self.parts.windows.replay_difference() {
+            events::replay_difference(
+                self.parts.partition,
+                difference.committed_open,
+                difference.refilled_open,
+            );
         }
         self.parts.last = last_seen(&message.batch).or(self.parts.last);
         self.metrics.worked(started.elapsed());

@@ -262,7 +262,7 @@ impl BronzeWriter {
             Ok(committed) => actor.committed(&closed, &committed, context),
             Err(CommitRefused::Fenced(reason)) => actor.fail(FailureClass::Fenced, reason, context),
             Err(CommitRefused::Closed) => {
-                actor.fail(FailureClass::Crash, "the committer closed this generation".into(), context);
+                actor.fail(FailureClass::Fenced, "the committer closed this generation".into(), context);
             }
             Err(CommitRefused::Stop(reason)) => actor.fail(FailureClass::Stop, reason, context),
         }));

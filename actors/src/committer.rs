@@ -6,7 +6,7 @@
 //! refused commit are deleted only when it is certain that no snapshot refers to them.
 
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -61,15 +61,31 @@ pub struct Committer {
     /// Runs that have work in the commit under way.
     under_way: HashSet<GenerationKey>,
     is_committing: bool,
-    closed: HashSet<GenerationKey>,
+    /// The newest closed run of each shard: generations rise.
+    closed: ClosedRuns,
     close_waiters: Vec<(GenerationKey, oneshot::Sender<()>)>,
     ending: Rc<EndingRuns>,
+}
+
+/// Runs that are over: of each shard the newest, and with it all before.
+#[derive(Default)]
+struct ClosedRuns(HashMap<usize, u64>);
+
+impl ClosedRuns {
+    fn close(&mut self, key: GenerationKey) {
+        let newest = self.0.entry(key.shard).or_default();
+        *newest = key.generation.max(*newest);
+    }
+
+    fn has(&self, key: &GenerationKey) -> bool {
+        self.0.get(&key.shard).is_some_and(|newest| key.generation <= *newest)
+    }
 }
 
 /// Runs whose commits are not tried again: whoever ends them waits, and the ledger gives their records again.
 #[derive(Default)]
 struct EndingRuns {
-    keys: RefCell<HashSet<GenerationKey>>,
+    keys: RefCell<ClosedRuns>,
     changed: Notify,
 }
 
@@ -83,7 +99,7 @@ impl Committer {
             queue: VecDeque::new(),
             under_way: HashSet::new(),
             is_committing: false,
-            closed: HashSet::new(),
+            closed: ClosedRuns::default(),
             close_waiters: Vec::new(),
             ending: Rc::default(),
         }
@@ -252,7 +268,7 @@ impl CommitAttempt {
     async fn give_up_ending(&self, batch: &mut Vec<Waiting>, files_may_be_deleted: bool) {
         let is_ending = |waiting: &mut Waiting| {
             let ending = self.ending.keys.borrow();
-            waiting.request.keys.iter().any(|key| ending.contains(key))
+            waiting.request.keys.iter().any(|key| ending.has(key))
         };
         let given_up: Vec<Waiting> = batch.extract_if(.., is_ending).collect();
         for waiting in given_up {
@@ -289,7 +305,7 @@ impl Handler<CommitFiles> for Committer {
     type Result = ResponseFuture<Result<Committed, CommitRefused>>;
 
     fn handle(&mut self, request: CommitFiles, ctx: &mut Self::Context) -> Self::Result {
-        if request.keys.iter().any(|key| self.closed.contains(key)) {
+        if request.keys.iter().any(|key| self.closed.has(key)) {
             return Box::pin(async { Err(CommitRefused::Closed) });
         }
         let (reply, receiver) = oneshot::channel();
@@ -303,7 +319,7 @@ impl Handler<StopRetrying> for Committer {
     type Result = ();
 
     fn handle(&mut self, message: StopRetrying, _: &mut Self::Context) {
-        self.ending.keys.borrow_mut().insert(message.key);
+        self.ending.keys.borrow_mut().close(message.key);
         self.ending.changed.notify_one();
     }
 }
@@ -312,7 +328,7 @@ impl Handler<CloseGeneration> for Committer {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, message: CloseGeneration, _: &mut Self::Context) -> Self::Result {
-        self.closed.insert(message.key);
+        self.closed.close(message.key);
         // What is this run's alone and not under way is dropped; its files are orphans that the janitor finds.
         self.queue.retain(|waiting| waiting.request.keys != [message.key]);
         if !self.has_work_of(&message.key) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use arrow::array::{Array, AsArray, RecordBatch};
 use pulselake_ledger::LastSeen;
-use pulselake_model::{DecodedBatch, RawBatch};
+use pulselake_model::RawBatch;
 use pulselake_source::{ErrorAction, PartitionReader, Polled, ReaderState, SourceError};
 use pulselake_telemetry::{ActorMetrics, SourceMetrics, events};
 use tokio::sync::oneshot;
@@ -20,7 +20,10 @@ use crate::bronze_writer::BronzeWriter;
 use crate::heartbeat::Heartbeat;
 use crate::kill_switch::{DeathGuard, FailureClass};
 use crate::messages::*;
+use crate::pipeline::Pipeline;
 use crate::prepare::{Piece, Preparer};
+use crate::recovery::StartError;
+use crate::refill::Refill;
 use crate::status::{EngineStatus, now_us};
 
 /// How long a reader waits that has less than a full batch but is not at its end: more is on its way.
@@ -56,8 +59,10 @@ pub struct ConsumerParts {
     pub preparer: Preparer,
     /// Records that must look as they did.
     pub verify: Vec<LastSeen>,
-    /// Batches out of bronze that the aggregator gets first.
-    pub refill: Vec<DecodedBatch>,
+    /// What the aggregator gets out of bronze first.
+    pub(crate) refill: Option<Refill>,
+    /// Where bronze is read.
+    pub pipeline: Pipeline,
     /// Records of bronze that retention removed unread; reported with the first batch.
     pub bronze_lost: u64,
     /// Whether to go on behind records that retention removed unread.
@@ -228,6 +233,33 @@ impl PartitionConsumer {
         self.send(messages, Some(reached), ctx);
     }
 
+    /// Gives the aggregator what the source can't give any more, slice by slice, before anything is read.
+    fn refill(&mut self, refill: Refill, ctx: &mut Context<Self>) {
+        let (aggregator, pipeline) = (self.parts.aggregator.clone(), self.parts.pipeline.clone());
+        self.delivering_since = Some(Instant::now());
+        let deliver = async move {
+            for (from, to) in refill.slices() {
+                let batch = Arc::new(refill.read(&pipeline, from, to).await?);
+                if !matches!(aggregator.send(Aggregate { batch }).await, Ok(Ok(()))) {
+                    return Ok(Err(Gone));
+                }
+            }
+            let Some(gap) = refill.gap() else { return Ok(Ok(())) };
+            let answer = aggregator.send(Aggregate { batch: Arc::new(gap) }).await;
+            Ok(if matches!(answer, Ok(Ok(()))) { Ok(()) } else { Err(Gone) })
+        };
+        ctx.spawn(deliver.into_actor(self).map(
+            |outcome: Result<Result<(), Gone>, StartError>, actor, context| match outcome {
+                Ok(delivered) => actor.delivered(delivered, None, context),
+                Err(error) => {
+                    let class =
+                        if error.is_transient() { FailureClass::Transient } else { FailureClass::Stop };
+                    actor.fail(class, error.to_string(), context);
+                }
+            },
+        ));
+    }
+
     /// Sends messages to the sinks, one piece after the other; `reached` is where the reader stands after them.
     fn send(&mut self, messages: Vec<SinkMessages>, reached: Option<Reached>, ctx: &mut Context<Self>) {
         let (aggregator, writer) = (self.parts.aggregator.clone(), self.parts.writer.clone());
@@ -384,9 +416,10 @@ impl Actor for PartitionConsumer {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(self.parts.heartbeat_interval, |actor, _| actor.parts.heartbeat.beat());
         ctx.run_interval(PAUSE_AFTER / 2, |actor, _| actor.pause_if_blocked());
-        let refill: Vec<_> = std::mem::take(&mut self.parts.refill);
-        let messages = refill.into_iter().map(|batch| (Some(Aggregate { batch: Arc::new(batch) }), None));
-        self.send(messages.collect(), None, ctx);
+        match self.parts.refill.take() {
+            Some(refill) => self.refill(refill, ctx),
+            None => ctx.notify(ReadNext),
+        }
     }
 }
 

@@ -42,6 +42,8 @@ pub struct GoldWriterParts {
     pub correction_interval: Duration,
     /// Pending rows of a partition that are collected at once.
     pub max_pending_rows: usize,
+    /// How long an aggregator may take to hand its rows over before its run counts as hung.
+    pub answer_timeout: Duration,
     /// Gold's committer.
     pub committer: Addr<Committer>,
     /// How often to beat.
@@ -130,23 +132,37 @@ impl GoldWriter {
         self.corrections_at = None;
         self.in_flight = true;
         let drained = std::mem::take(&mut self.drain_waiters);
+        let timeout = self.parts.answer_timeout;
         let asked: Vec<_> = self
             .partitions
             .iter()
             .map(|(&partition, registered)| {
                 let answer = registered.aggregator.send(TakeFlush);
                 let key = registered.key;
-                async move { answer.await.ok().flatten().map(|taken| Collected { partition, key, taken }) }
+                let kill_switch = registered.kill_switch.clone();
+                async move {
+                    match tokio::time::timeout(timeout, answer).await {
+                        Ok(answered) => {
+                            answered.ok().flatten().map(|taken| Collected { partition, key, taken })
+                        }
+                        Err(_) => {
+                            // Its rows may be taken when nobody waits for them any more: the run has to start again.
+                            let actor = format!("VelocityAggregator of partition {partition}");
+                            let reason = format!("gave no answer for {} ms", timeout.as_millis());
+                            kill_switch.trip(Failure { actor, class: FailureClass::Crash, reason });
+                            None
+                        }
+                    }
+                }
             })
             .collect();
         let collecting = futures::future::join_all(asked).into_actor(self);
         ctx.spawn(collecting.map(move |answers, actor, context| {
-            // The run may have ended while the answers came: then its part is void.
+            // A run that ended while the answers came starts again from the ledger: its part is void.
+            actor.partitions.retain(|_, registered| !registered.kill_switch.is_tripped());
             let current = |collected: &Collected| {
-                actor
-                    .partitions
-                    .get(&collected.partition)
-                    .is_some_and(|registered| registered.key == collected.key)
+                let registered = actor.partitions.get(&collected.partition);
+                registered.is_some_and(|registered| registered.key == collected.key)
             };
             let collected: Vec<Collected> = answers.into_iter().flatten().filter(current).collect();
             actor.write(collected, drained, context);

@@ -1,7 +1,7 @@
 //! The exactly-once protocol as a model test: two owners that each believe that one partition is theirs, three tables
 //! in memory, and the real functions in between: recovery plan, routing, decoder, windows, ledger entries, decision.
-//! Whatever the order of reads, flushes, idle closes, lost answers and crashes, in the end every record is in bronze
-//! or in quarantine exactly once, and the sum of gold is what a naive recount gives.
+//! Whatever the order of reads, flushes, idle closes, lost answers, crashes and changes of the decoder, in the end every
+//! record is in bronze or in quarantine exactly once, and the sum of gold is what a naive recount of bronze gives.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,10 +10,10 @@ use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
 use pulselake_decode::{DecodeSettings, EventDecoder};
 use pulselake_ledger::{
-    Advance, Decision, Ledger, LedgerHeads, PartitionLedger, SourceBounds, SourceFacts, apply_advances,
-    decide, plan_partition,
+    Advance, Decision, Ledger, LedgerHeads, PartitionLedger, RecoveryStop, SourceBounds, SourceFacts,
+    apply_advances, decide, plan_partition,
 };
-use pulselake_model::{GoldRow, RawBatch, WindowCounters};
+use pulselake_model::{DecodedBatch, GoldRow, RawBatch, WindowCounters};
 use pulselake_window::{PartitionWindows, WindowSettings};
 
 use crate::bronze_open::FlushedRange;
@@ -22,17 +22,22 @@ use crate::gold_writer::gold_entry;
 use crate::messages::TakenFlush;
 use crate::prepare::{Preparer, last_seen};
 use crate::recovery::gold_position;
+use crate::refill::decoded;
 use crate::route::Routing;
 
 const TOPIC: &str = "t";
+/// Longest record that the strict decoder takes.
+const STRICT_BYTES: usize = 400;
 const QUARANTINE: usize = 0;
 const BRONZE: usize = 1;
 const GOLD: usize = 2;
 
-/// One record of the modelled partition; `None` as an id is a record that the decoder rejects.
+/// One record of the modelled partition; `None` as an id is a record that every decoder rejects.
 #[derive(Clone, Debug)]
 struct Record {
     event_id: Option<u8>,
+    /// Only the lenient decoder takes it.
+    is_long: bool,
     minute: i64,
     second: i64,
     video: u8,
@@ -40,11 +45,27 @@ struct Record {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Read { owner: usize, records: usize },
-    FlushBronze { owner: usize, answer_lost: bool, crash_between: bool },
-    FlushGold { owner: usize, answer_lost: bool },
-    CloseIdle { owner: usize },
-    Crash { owner: usize },
+    Read {
+        owner: usize,
+        records: usize,
+    },
+    FlushBronze {
+        owner: usize,
+        answer_lost: bool,
+        crash_between: bool,
+    },
+    FlushGold {
+        owner: usize,
+        answer_lost: bool,
+    },
+    CloseIdle {
+        owner: usize,
+    },
+    Crash {
+        owner: usize,
+    },
+    /// Everybody is started with the other decoder; where that one can't know what was decided, nothing changes.
+    ChangeDecoder,
 }
 
 /// The tables: contents and ledgers, changed together.
@@ -58,6 +79,7 @@ struct Tables {
 }
 
 struct Owner {
+    fingerprint: String,
     preparer: Preparer,
     windows: PartitionWindows,
     heads: BronzeHeads,
@@ -70,6 +92,7 @@ struct Owner {
 }
 
 struct World {
+    is_strict: bool,
     deduplicates: bool,
     records: Vec<Record>,
     tables: Tables,
@@ -90,40 +113,68 @@ fn window_settings(deduplicates: bool) -> WindowSettings {
 fn value(record: &Record) -> String {
     let id = record.event_id.map_or_else(String::new, |id| format!("e{id}"));
     let time_ms = 1_770_000_000_000 + record.minute * 60_000 + record.second * 1_000;
+    let padding = " ".repeat(if record.is_long { STRICT_BYTES } else { 0 });
     format!(
-        r#"{{"event_id":"{id}","event_timestamp":{time_ms},"video_id":"v{}","user_id":"u","event_type":"like","payload":{{"watch_time_ms":7}}}}"#,
+        r#"{{"event_id":"{id}","event_timestamp":{time_ms},"video_id":"v{}","user_id":"u","event_type":"like","payload":{{"watch_time_ms":7}}}}{padding}"#,
         record.video
     )
 }
 
 impl World {
     fn new(records: Vec<Record>, deduplicates: bool) -> Self {
-        let mut world = Self { deduplicates, records, tables: Tables::default(), owners: Vec::new() };
+        let mut world =
+            Self { is_strict: true, deduplicates, records, tables: Tables::default(), owners: Vec::new() };
         world.owners = vec![world.start_owner(), world.start_owner()];
         world
     }
 
     fn start_owner(&self) -> Owner {
+        self.try_start_owner(self.is_strict).unwrap()
+    }
+
+    fn change_decoder(&mut self) {
+        if let (Ok(first), Ok(second)) =
+            (self.try_start_owner(!self.is_strict), self.try_start_owner(!self.is_strict))
+        {
+            self.is_strict = !self.is_strict;
+            self.owners = vec![first, second];
+        }
+    }
+
+    fn try_start_owner(&self, is_strict: bool) -> Result<Owner, RecoveryStop> {
+        let max_record_bytes = if is_strict { STRICT_BYTES } else { 10 * STRICT_BYTES };
+        let settings =
+            DecodeSettings { source_topic: TOPIC.into(), max_record_bytes, ..DecodeSettings::default() };
+        let fingerprint = settings.fingerprint();
         let entry =
             |table: usize| self.tables.ledgers[table].as_ref().and_then(|ledger| ledger.partition(TOPIC, 0));
         let heads = LedgerHeads { quarantine: entry(QUARANTINE), bronze: entry(BRONZE), gold: entry(GOLD) };
         let facts = SourceFacts {
             bounds: SourceBounds { low: 0, high: self.records.len() as i64 },
-            fingerprint: "f",
+            fingerprint: &fingerprint,
             continue_on_data_loss: false,
         };
-        let plan = plan_partition(0, heads, facts).unwrap();
-        assert_eq!(plan.refill_to, None);
-        let settings = DecodeSettings { source_topic: TOPIC.into(), ..DecodeSettings::default() };
-        Owner {
-            preparer: Preparer::new(EventDecoder::new(settings), Routing::new(&plan), HashSet::new()),
-            windows: PartitionWindows::new(
-                window_settings(self.deduplicates),
-                heads.gold.map(gold_position),
-                plan.gold_from,
-            ),
+        let plan = plan_partition(0, heads, facts)?;
+        let decides = plan.bronze_next..plan.quarantined_decides_to.unwrap_or(plan.bronze_next);
+        let quarantined =
+            self.tables.quarantine.iter().copied().filter(|offset| decides.contains(offset)).collect();
+        let mut windows = PartitionWindows::new(
+            window_settings(self.deduplicates),
+            heads.gold.map(gold_position),
+            plan.gold_from,
+        );
+        if let Some(to) = plan.refill_to {
+            windows.apply(&self.refill(plan.gold_from, to)).unwrap();
+        }
+        Ok(Owner {
+            fingerprint,
+            preparer: Preparer::new(EventDecoder::new(settings), Routing::new(&plan), quarantined),
+            windows,
             heads: BronzeHeads {
-                bronze: heads.bronze.cloned().unwrap_or_default(),
+                bronze: PartitionLedger {
+                    fingerprint_from: plan.fingerprint_from,
+                    ..heads.bronze.cloned().unwrap_or_default()
+                },
                 quarantine: heads.quarantine.cloned().unwrap_or_default(),
             },
             gold: heads.gold.cloned().unwrap_or_default(),
@@ -132,7 +183,18 @@ impl World {
             range: None,
             events: Vec::new(),
             invalid: Vec::new(),
+        })
+    }
+
+    /// What bronze and quarantine have of `[from, to)`.
+    fn refill(&self, from: i64, to: i64) -> DecodedBatch {
+        let mut raw = RawBatch::at(0, from);
+        for offset in (from..to).filter(|offset| self.tables.bronze.contains(offset)) {
+            raw.push(offset, None, value(&self.records[offset as usize]).as_bytes());
         }
+        let events = EventDecoder::new(DecodeSettings::default()).decode(&raw, 0).events;
+        let rejected = self.tables.quarantine.iter().copied().filter(|offset| (from..to).contains(offset));
+        decoded(0, from, to, events, &sorted(&rejected.collect::<Vec<_>>()))
     }
 
     fn run(&mut self, step: &Step) {
@@ -148,6 +210,7 @@ impl World {
                 }
             }
             Step::Crash { owner } => self.owners[owner] = self.start_owner(),
+            Step::ChangeDecoder => self.change_decoder(),
         }
     }
 
@@ -175,7 +238,7 @@ impl World {
     }
 
     /// Commits as the committer does: a lost answer is asked for again with the same id.
-    fn commit(&mut self, table: usize, entry: PartitionLedger, answer_lost: bool) -> bool {
+    fn commit(&mut self, table: usize, owner: usize, entry: PartitionLedger, answer_lost: bool) -> bool {
         self.tables.commits += 1;
         let commit_id = format!("commit {}", self.tables.commits);
         let advance = Advance { topic: TOPIC.into(), partition: 0, built_on_seq: entry.seq, entry };
@@ -185,7 +248,13 @@ impl World {
             Decision::AlreadyThere => panic!("a new commit can't be there already"),
             Decision::Commit => {}
         }
-        let after = apply_advances(self.tables.ledgers[table].as_ref(), "c", "f", &commit_id, &advances);
+        let after = apply_advances(
+            self.tables.ledgers[table].as_ref(),
+            "c",
+            &self.owners[owner].fingerprint,
+            &commit_id,
+            &advances,
+        );
         self.tables.ledgers[table] = Some(after);
         if answer_lost {
             assert_eq!(
@@ -204,14 +273,14 @@ impl World {
         let (events, invalid) =
             (std::mem::take(&mut self.owners[owner].events), std::mem::take(&mut self.owners[owner].invalid));
         if range.quarantine_rows > 0 {
-            if !self.commit(QUARANTINE, quarantine.clone(), answer_lost) {
+            if !self.commit(QUARANTINE, owner, quarantine.clone(), answer_lost) {
                 self.owners[owner] = self.start_owner();
                 return;
             }
             self.tables.quarantine.extend(invalid);
             self.owners[owner].heads.quarantine = PartitionLedger { seq: quarantine.seq + 1, ..quarantine };
         }
-        if crash_between || !self.commit(BRONZE, bronze.clone(), answer_lost) {
+        if crash_between || !self.commit(BRONZE, owner, bronze.clone(), answer_lost) {
             self.owners[owner] = self.start_owner();
             return;
         }
@@ -225,7 +294,7 @@ impl World {
         let position = flush.position;
         let taken = TakenFlush { flush, last: writer.last };
         let entry = gold_entry(&writer.gold, &taken, 1);
-        if !self.commit(GOLD, entry.clone(), answer_lost) {
+        if !self.commit(GOLD, owner, entry.clone(), answer_lost) {
             self.owners[owner] = self.start_owner();
             return;
         }
@@ -248,13 +317,22 @@ impl World {
     }
 
     fn check(&self) {
-        let valid: Vec<i64> = self.offsets_where(|record| record.event_id.is_some());
-        let rejected: Vec<i64> = self.offsets_where(|record| record.event_id.is_none());
-        assert_eq!(sorted(&self.tables.bronze), valid, "bronze");
-        assert_eq!(sorted(&self.tables.quarantine), rejected, "quarantine");
+        let everywhere: Vec<i64> =
+            [self.tables.bronze.as_slice(), self.tables.quarantine.as_slice()].concat();
+        assert_eq!(
+            sorted(&everywhere),
+            (0..self.records.len() as i64).collect::<Vec<_>>(),
+            "each record once"
+        );
+        let is_rejected_by_all = |offset: &i64| self.records[*offset as usize].event_id.is_none();
+        assert!(!self.tables.bronze.iter().any(is_rejected_by_all));
+        let is_taken_by_all =
+            |offset: &i64| !is_rejected_by_all(offset) && !self.records[*offset as usize].is_long;
+        assert!(!self.tables.quarantine.iter().any(is_taken_by_all));
         let mut recount: BTreeMap<(u8, i64), i64> = BTreeMap::new();
         let mut seen = HashSet::new();
-        for record in self.records.iter().filter(|record| record.event_id.is_some()) {
+        for offset in sorted(&self.tables.bronze) {
+            let record = &self.records[offset as usize];
             if self.deduplicates && !seen.insert(record.event_id) {
                 continue;
             }
@@ -275,13 +353,9 @@ impl World {
         assert!(grain.values().all(|rows| *rows == 1), "a revision of a window twice: {grain:?}");
         let bronze = self.tables.ledgers[BRONZE].as_ref().and_then(|ledger| ledger.partition(TOPIC, 0));
         let counts = bronze.map(|entry| (entry.next, entry.counts.records, entry.counts.quarantined));
-        let expected = (self.records.len() as i64, self.records.len() as u64, rejected.len() as u64);
+        let expected =
+            (self.records.len() as i64, self.records.len() as u64, self.tables.quarantine.len() as u64);
         assert_eq!(counts, (!self.records.is_empty()).then_some(expected), "bronze's ledger");
-    }
-
-    fn offsets_where(&self, is_wanted: impl Fn(&Record) -> bool) -> Vec<i64> {
-        let wanted = self.records.iter().enumerate().filter(|(_, record)| is_wanted(record));
-        wanted.map(|(offset, _)| offset as i64).collect()
     }
 }
 
@@ -297,9 +371,10 @@ fn offsets(batch: &RecordBatch) -> Vec<i64> {
 }
 
 fn records() -> impl Strategy<Value = Vec<Record>> {
-    let one = (prop::option::weighted(0.85, 0u8..200), 0i64..6, 0i64..60, 0u8..3);
+    let one = (prop::option::weighted(0.85, 0u8..200), prop::bool::weighted(0.2), 0i64..6, 0i64..60, 0u8..3);
     prop::collection::vec(one, 0..40).prop_map(|all| {
-        let record = |(event_id, minute, second, video)| Record { event_id, minute, second, video };
+        let record =
+            |(event_id, is_long, minute, second, video)| Record { event_id, is_long, minute, second, video };
         all.into_iter().map(record).collect()
     })
 }
@@ -312,12 +387,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0usize..2, any::<bool>()).prop_map(|(owner, answer_lost)| Step::FlushGold { owner, answer_lost }),
         1 => (0usize..2).prop_map(|owner| Step::CloseIdle { owner }),
         1 => (0usize..2).prop_map(|owner| Step::Crash { owner }),
+        1 => Just(Step::ChangeDecoder),
     ];
     prop::collection::vec(step, 0..60)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
     #[test]
     fn two_owners_lose_and_double_nothing(records in records(), steps in steps(), deduplicates in any::<bool>()) {
         let mut world = World::new(records, deduplicates);

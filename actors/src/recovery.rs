@@ -11,13 +11,13 @@ use pulselake_ledger::{
     Ledger, LedgerHeads, PartitionLedger, PartitionPlan, RecoveryStop, SourceBounds, SourceFacts,
     plan_identity, plan_partition,
 };
+use pulselake_model::GoldPosition;
 use pulselake_model::tables::HotTable;
-use pulselake_model::{DecodedBatch, GoldPosition};
 use pulselake_source::{ErrorAction, SourceError};
 
 use crate::bronze_writer::BronzeHeads;
 use crate::pipeline::Pipeline;
-use crate::refill::refill_from_bronze;
+use crate::refill::Refill;
 
 /// Why a shard can't start.
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +65,8 @@ pub struct RecoveredPartition {
     pub resume: Option<GoldPosition>,
     /// Offsets in quarantine, where they decide.
     pub quarantined: HashSet<i64>,
-    /// Batches out of bronze that the aggregator gets before the reader's.
-    pub refill: Vec<DecodedBatch>,
+    /// What the aggregator gets out of bronze before the reader's batches.
+    pub(crate) refill: Option<Refill>,
     /// End of the partition when the plan was made.
     pub end: i64,
 }
@@ -79,13 +79,13 @@ pub struct Ledgers {
 }
 
 impl Ledgers {
-    /// Reads them.
+    /// Reads them, the quarantine last: it commits first, so that it is never seen behind bronze although another
+    /// owner may still be committing.
     pub async fn read(pipeline: &Pipeline) -> Result<Self, LakeError> {
-        Ok(Self {
-            quarantine: pipeline.lake.ledger(HotTable::InvalidEventsContent).await?,
-            bronze: pipeline.lake.ledger(HotTable::RawEvents).await?,
-            gold: pipeline.lake.ledger(HotTable::VideoStats1Min).await?,
-        })
+        let gold = pipeline.lake.ledger(HotTable::VideoStats1Min).await?;
+        let bronze = pipeline.lake.ledger(HotTable::RawEvents).await?;
+        let quarantine = pipeline.lake.ledger(HotTable::InvalidEventsContent).await?;
+        Ok(Self { quarantine, bronze, gold })
     }
 
     fn all(&self) -> [(&'static str, Option<&Ledger>); 3] {
@@ -138,12 +138,12 @@ pub async fn recover(
             Some(to) => quarantined_offsets(pipeline, partition, plan.bronze_next, to).await?,
             None => HashSet::new(),
         };
-        let refill = match plan.refill_to {
-            Some(to) => {
-                refill_from_bronze(pipeline, partition, plan.gold_from, to, bounds[&partition].low).await?
-            }
-            None => Vec::new(),
-        };
+        let refill = plan.refill_to.map(|to| Refill {
+            partition,
+            from: plan.gold_from,
+            to,
+            low: bounds[&partition].low,
+        });
         recovered.push(RecoveredPartition {
             partition,
             heads: BronzeHeads {

@@ -18,29 +18,60 @@ use crate::pipeline::Pipeline;
 use crate::recovery::{StartError, offset_range, quarantined_offsets};
 use crate::route::rejected_rows;
 
-/// Everything that bronze and quarantine have of `[from, to)`, as the decoder would have given it, plus the bare
-/// step from `to` to `low` where retention has removed what nobody read.
-pub(crate) async fn refill_from_bronze(
-    pipeline: &Pipeline,
-    partition: i32,
-    from: i64,
-    to: i64,
-    low: i64,
-) -> Result<Vec<DecodedBatch>, StartError> {
-    let filter = offset_range(&pipeline.source.identity().topic, partition, from, to);
-    let fields = schema::bronze_events();
-    let columns: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
-    let stream = pipeline.lake.scan(HotTable::RawEvents, &columns, Some(filter)).await?;
-    let found: Vec<RecordBatch> = stream.try_collect().await?;
-    let quarantined = quarantined_offsets(pipeline, partition, from, to).await?;
-    let events = without_offsets(&sorted_by_offset(&found)?, &quarantined)?;
-    let mut rejected: Vec<i64> = quarantined.into_iter().collect();
-    rejected.sort_unstable();
-    let mut batches = vec![decoded(partition, from, to, events, &rejected)];
-    if to < low {
-        batches.push(decoded(partition, to, low, RecordBatch::new_empty(schema::bronze_events()), &[]));
+/// Columns of bronze that the aggregator needs.
+const COLUMNS: [&str; 6] =
+    ["event_id", "event_timestamp", "video_id", "event_type", "payload_json", "source_offset"];
+
+/// What a partition's aggregator gets out of bronze before the reader's batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refill {
+    /// Source partition.
+    pub partition: i32,
+    /// First offset.
+    pub from: i64,
+    /// Behind the last offset that bronze has of it.
+    pub to: i64,
+    /// First offset that the source still has: from `to` to here nobody has anything.
+    pub low: i64,
+}
+
+impl Refill {
+    /// The offset ranges to read one after the other: few enough that dense ones fit into memory and sparse ones are
+    /// not asked for record by record.
+    pub(crate) fn slices(&self) -> Vec<(i64, i64)> {
+        let step = ((self.to - self.from) / 64).clamp(1 << 16, 1 << 20);
+        let mut slices = Vec::new();
+        let mut from = self.from;
+        while from < self.to {
+            let to = self.to.min(from + step);
+            slices.push((from, to));
+            from = to;
+        }
+        slices
     }
-    Ok(batches)
+
+    /// The bare step to what the source still has, if retention has left one.
+    pub(crate) fn gap(&self) -> Option<DecodedBatch> {
+        let nothing = || RecordBatch::new_empty(schema::bronze_events());
+        (self.to < self.low).then(|| decoded(self.partition, self.to, self.low, nothing(), &[]))
+    }
+
+    /// Everything that bronze and quarantine have of `[from, to)`, as the decoder would have given it.
+    pub(crate) async fn read(
+        &self,
+        pipeline: &Pipeline,
+        from: i64,
+        to: i64,
+    ) -> Result<DecodedBatch, StartError> {
+        let filter = offset_range(&pipeline.source.identity().topic, self.partition, from, to);
+        let stream = pipeline.lake.scan(HotTable::RawEvents, &COLUMNS, Some(filter)).await?;
+        let found: Vec<RecordBatch> = stream.try_collect().await?;
+        let quarantined = quarantined_offsets(pipeline, self.partition, from, to).await?;
+        let events = without_offsets(&sorted_by_offset(&found)?, &quarantined)?;
+        let mut rejected: Vec<i64> = quarantined.into_iter().collect();
+        rejected.sort_unstable();
+        Ok(decoded(self.partition, from, to, events, &rejected))
+    }
 }
 
 /// The rows that the stream took. What is in quarantine too came by `quarantine replay`, which has given it to gold:
@@ -70,7 +101,13 @@ fn sorted_by_offset(found: &[RecordBatch]) -> Result<RecordBatch, LakeError> {
 }
 
 /// Bronze rows in the form that the decoder gives.
-fn decoded(partition: i32, from: i64, to: i64, events: RecordBatch, rejected: &[i64]) -> DecodedBatch {
+pub(crate) fn decoded(
+    partition: i32,
+    from: i64,
+    to: i64,
+    events: RecordBatch,
+    rejected: &[i64],
+) -> DecodedBatch {
     let mut columns = EventColumns::default();
     if events.num_rows() > 0 {
         let text = |name: &str| events.column_by_name(name).map(|column| column.as_string::<i32>().clone());
@@ -128,5 +165,16 @@ mod tests {
         let batch = decoded(0, 0, 8, streamed, &[1, 7]);
         assert_eq!((batch.columns.offset, batch.record_count), (vec![0, 2, 3], 5));
         assert_eq!(without_offsets(&bronze, &HashSet::new()).unwrap().num_rows(), 4);
+    }
+
+    #[test]
+    fn slices_cover_the_range_once() {
+        for (from, to) in [(0, 1), (5, 5), (100, 1_000_000), (0, 1 << 30)] {
+            let refill = Refill { partition: 0, from, to, low: 0 };
+            let slices = refill.slices();
+            let covered: i64 = slices.iter().map(|(start, end)| end - start).sum();
+            assert_eq!(covered, to - from);
+            assert!(slices.windows(2).all(|pair| pair[0].1 == pair[1].0));
+        }
     }
 }

@@ -69,6 +69,7 @@ impl Services {
             collect_wait: pipeline.settings.gold_collect_wait,
             correction_interval: pipeline.settings.gold_correction_interval,
             max_pending_rows: pipeline.settings.gold_max_pending_rows,
+            answer_timeout: pipeline.settings.heartbeat_timeout / 2,
             committer: gold_committer.clone(),
             heartbeat_interval: pipeline.settings.heartbeat_interval,
             status: pipeline.status.clone(),
@@ -84,21 +85,25 @@ impl Services {
         Self { addresses, kill_switch, heartbeats, arbiter }
     }
 
-    /// Ends a shard's run everywhere outside the shard, and returns when nothing of it can be committed any more.
-    pub async fn close_generation(&self, key: GenerationKey) {
+    /// Ends runs everywhere outside their shards, and returns when nothing of them can be committed any more.
+    pub async fn close_generations(&self, keys: &[GenerationKey]) {
         let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } =
             &self.addresses;
-        for committer in [quarantine_committer, bronze_committer, gold_committer] {
-            committer.do_send(StopRetrying { key });
+        for &key in keys {
+            for committer in [quarantine_committer, bronze_committer, gold_committer] {
+                committer.do_send(StopRetrying { key });
+            }
         }
-        // The gold writer first: its requests carry rows of other shards too, and must not meet a closed committer.
-        // A service that has died has nothing in flight: its error says as much as its answer.
-        let _ = gold_writer.send(CloseGeneration { key }).await;
-        let _ = futures::join!(
-            quarantine_committer.send(CloseGeneration { key }),
-            bronze_committer.send(CloseGeneration { key }),
-            gold_committer.send(CloseGeneration { key }),
-        );
+        for &key in keys {
+            // The gold writer first: its requests carry rows of other shards too, and must not meet a closed committer.
+            // A service that has died has nothing in flight: its error says as much as its answer.
+            let _ = gold_writer.send(CloseGeneration { key }).await;
+            let _ = futures::join!(
+                quarantine_committer.send(CloseGeneration { key }),
+                bronze_committer.send(CloseGeneration { key }),
+                gold_committer.send(CloseGeneration { key }),
+            );
+        }
     }
 
     /// Ends them.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use pulselake_decode::EventDecoder;
+use pulselake_source::UNKNOWN_END;
 use pulselake_window::PartitionWindows;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -77,7 +78,9 @@ impl RunningShard {
         for partition in recovered {
             let (source, number, from) =
                 (pipeline.source.clone(), partition.partition, partition.plan.read_from);
-            let stop = stop_at.get(&number).copied();
+            // Another owner may have gone on behind the end that was seen here first: what it committed is read to its end.
+            let committed = partition.plan.bronze_next.max(partition.gold.next);
+            let stop = stop_at.get(&number).map(|&end| end.max(committed));
             let reader = tokio::task::spawn_blocking(move || source.open(number, from, stop)).await;
             let reader = reader.map_err(|error| StartError::Runtime { reason: error.to_string() })??;
             opened.push((partition, reader));
@@ -170,7 +173,11 @@ impl ShardBuilder<'_> {
             self.pipeline.status.update_partition(partition, |status| {
                 status.started_at = recovered.plan.bronze_next;
                 status.position = recovered.plan.read_from;
-                status.end = recovered.end.max(status.end);
+                status.end = if recovered.end == UNKNOWN_END {
+                    recovered.plan.read_from
+                } else {
+                    recovered.end.max(status.end)
+                };
                 status.bronze_next = recovered.plan.bronze_next;
                 status.gold_next = recovered.gold.next;
             });
@@ -274,6 +281,7 @@ impl ShardBuilder<'_> {
             ),
             verify: recovered.plan.verify,
             refill: recovered.refill,
+            pipeline: self.pipeline.clone(),
             bronze_lost: recovered.plan.bronze_lost,
             continue_on_data_loss: settings.continue_on_data_loss,
             aggregator,

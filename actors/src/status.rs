@@ -108,6 +108,13 @@ impl EngineStatus {
         change(&mut self.inner.partitions.entry(partition).or_default());
     }
 
+    /// Adjusts one partition's entry, if it is still ours.
+    pub fn change_partition(&self, partition: i32, change: impl FnOnce(&mut PartitionStatus)) {
+        if let Some(mut entry) = self.inner.partitions.get_mut(&partition) {
+            change(&mut entry);
+        }
+    }
+
     /// The partition is not ours any more.
     pub fn remove_partition(&self, partition: i32) {
         self.inner.partitions.remove(&partition);

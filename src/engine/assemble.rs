@@ -6,13 +6,16 @@ use anyhow::Context;
 use pulselake_actors::{EngineStatus, LiveBoard, Pipeline, PipelineSettings};
 use pulselake_config::{OnDataLoss, Settings};
 use pulselake_decode::DecodeSettings;
-use pulselake_lake::{Lake, LakeSettings, OpenMode, WriterOptions};
+use pulselake_lake::{CommitLimits, Lake, LakeSettings, OpenMode, WriterOptions};
 use pulselake_window::WindowSettings;
 
 use super::source::open_source;
 
 /// Size at which a data file is closed and the next one begun, bytes.
 const TARGET_FILE_BYTES: usize = 128 << 20;
+
+/// How long one call to commit goes on trying before the committer looks around.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens catalog and warehouse.
 pub(crate) async fn open_lake(settings: &Settings, mode: OpenMode) -> anyhow::Result<Lake> {
@@ -39,6 +42,8 @@ pub(crate) fn decode_settings(settings: &Settings) -> DecodeSettings {
 pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Pipeline> {
     let lake = open_lake(settings, OpenMode::CreateIfMissing).await?;
     lake.ensure_tables().await?;
+    // The committer tries again by itself and says so: each call comes back soon enough to end a run that is over.
+    let lake = lake.with_commit_limits(CommitLimits { patience: COMMIT_PATIENCE, ..CommitLimits::default() });
     let source = open_source(settings, &lake).await.context("cannot open the source")?;
     Ok(Pipeline {
         settings: pipeline_settings(settings),

@@ -161,7 +161,7 @@ impl Lake {
                 }
                 Landed::No(error) => return Err(progress.fail(table, error)),
                 Landed::Unknown(error) => {
-                    tracing::warn!(table = table.full_name(), commit_id = request.commit_id, %error,
+                    tracing::warn!(event = "commit_outcome_unknown", table = table.full_name(), commit_id = request.commit_id, %error,
                         "outcome of a commit is unknown; asking the table");
                     let reason = error.to_string();
                     progress.unknown.get_or_insert(error);

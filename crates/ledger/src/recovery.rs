@@ -286,10 +286,43 @@ mod tests {
     fn quarantine_ahead_of_bronze_is_not_written_twice() {
         let (quarantine, bronze) = (entry(600, 600), entry(500, 500));
         let plan = plan_partition(0, heads(Some(&quarantine), Some(&bronze), None), PLAIN).unwrap();
-        assert_eq!((plan.quarantine_next, plan.bronze_next, plan.quarantined_decides_to), (600, 500, None));
+        assert_eq!(
+            (plan.quarantine_next, plan.bronze_next, plan.quarantined_decides_to),
+            (600, 500, Some(600))
+        );
+        assert_eq!(plan.fingerprint_from, 0);
         let changed = SourceFacts { fingerprint: "another", ..PLAIN };
         let replanned = plan_partition(0, heads(Some(&quarantine), Some(&bronze), None), changed).unwrap();
-        assert_eq!(replanned.quarantined_decides_to, Some(600));
+        assert_eq!((replanned.quarantined_decides_to, replanned.fingerprint_from), (Some(600), 600));
+    }
+
+    /// The second decoder was killed too, with bronze at 550: what the first one settled up to 600 stays settled.
+    #[test]
+    fn a_range_settled_by_quarantine_outlives_further_crashes() {
+        let quarantine = entry(600, 600);
+        let bronze = PartitionLedger { fingerprint_from: 600, ..entry(550, 550) };
+        let gold = entry(550, 520);
+        let plan = plan_partition(0, heads(Some(&quarantine), Some(&bronze), Some(&gold)), PLAIN).unwrap();
+        assert_eq!(
+            (plan.refill_to, plan.quarantined_decides_to, plan.read_from),
+            (Some(550), Some(600), 550)
+        );
+        let ahead = PartitionLedger { fingerprint_from: 600, ..entry(900, 900) };
+        let later =
+            plan_partition(0, heads(Some(&quarantine), Some(&ahead), Some(&entry(700, 560))), PLAIN).unwrap();
+        assert_eq!((later.refill_to, later.read_from), (Some(600), 600));
+    }
+
+    #[test]
+    fn retention_past_a_replay_that_bronze_does_not_have_refills_nothing() {
+        let (bronze, gold) = (entry(100, 100), entry(200, 150));
+        let going_on = SourceFacts { continue_on_data_loss: true, ..facts(180, 1_000) };
+        let plan = plan_partition(0, heads(None, Some(&bronze), Some(&gold)), going_on).unwrap();
+        assert_eq!(
+            (plan.gold_from, plan.refill_to, plan.bronze_lost, plan.gold_lost),
+            (150, Some(150), 80, 0)
+        );
+        assert_eq!((plan.bronze_next, plan.read_from), (180, 180));
     }
 
     #[test]

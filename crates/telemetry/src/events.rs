@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use pulselake_model::ErrorCode;
 use pulselake_model::tables::HotTable;
-use pulselake_model::{ErrorCode, LastRecord};
 use tracing::{error, info, warn};
 
 use crate::handles::CommitFigures;
@@ -196,16 +196,15 @@ pub fn data_loss_gap(topic: &str, partition: i32, from_offset: i64, to_offset: i
     );
 }
 
-/// The last record that was committed is not what the source has at its offset: another topic under the same name.
-pub fn replay_difference(topic: &str, partition: i32, committed: LastRecord, found: Option<LastRecord>) {
-    error!(
+/// A replay refilled the open windows with another number of events than was committed: records were lost at the source,
+/// or settings have changed. The difference is booked in gold's ledger, so that its counts still explain the table.
+pub fn replay_difference(partition: i32, committed_open: u64, refilled_open: u64) {
+    warn!(
         event = "replay_difference",
-        topic,
         partition,
-        offset = committed.offset,
-        ?committed,
-        ?found,
-        "the source holds another record than the one committed: was the topic created anew, or is it another cluster?"
+        committed_open,
+        refilled_open,
+        "open windows were refilled with another number of events than before"
     );
 }
 
@@ -220,7 +219,7 @@ pub fn drain_started(reason: &str, timeout: Duration) {
 }
 
 /// The last commits are made, or the time for them is over.
-pub fn drain_finished(complete: bool, took: Duration) {
+pub fn drain_finished(complete: bool, took: Duration, reason: &str) {
     let took_ms = millis(took);
     if complete {
         info!(event = "drain_finished", complete, took_ms, "drained, everything taken is committed");
@@ -228,7 +227,10 @@ pub fn drain_finished(complete: bool, took: Duration) {
     }
     warn!(
         event = "drain_finished",
-        complete, took_ms, "no time left to drain: the rest is read again at the next start"
+        complete,
+        took_ms,
+        reason,
+        "not everything taken is committed: the rest is read again at the next start"
     );
 }
 
@@ -296,8 +298,8 @@ mod tests {
     #[test]
     fn an_incomplete_drain_is_a_warning() {
         let lines = lines_of(|| {
-            drain_finished(true, Duration::from_secs(1));
-            drain_finished(false, Duration::from_secs(30));
+            drain_finished(true, Duration::from_secs(1), "");
+            drain_finished(false, Duration::from_secs(30), "no time left");
         });
         assert_eq!(lines[0]["level"], "INFO");
         assert_eq!(lines[1]["level"], "WARN");

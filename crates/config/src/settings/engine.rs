@@ -57,7 +57,7 @@ pub struct SupervisionSettings {
     pub backoff_initial_ms: u64,
     /// Longest pause before a restart, in milliseconds.
     pub backoff_max_ms: u64,
-    /// Restarts of one shard within `restart_window_ms` before the service gives up.
+    /// Crashes within `restart_window_ms`, of all shards together, before the service gives up.
     pub restart_budget: u32,
     /// The time over which restarts are counted, in milliseconds.
     pub restart_window_ms: u64,
