@@ -20,6 +20,8 @@ pub(crate) struct BronzeRow<'a> {
     pub(crate) offset: i64,
     /// `event_timestamp` (µs).
     pub(crate) event_timestamp_us: i64,
+    /// `event_id`.
+    pub(crate) event_id: &'a str,
     /// `video_id`.
     pub(crate) video_id: &'a str,
     /// `event_type`.
@@ -52,6 +54,8 @@ pub(crate) struct BronzeEvidence {
     pub(crate) offsets: OffsetEvidence,
     /// Rows that gold has taken from the stream.
     pub(crate) rows_streamed_to_gold: u64,
+    /// Of these, rows whose event_id another of them has: no more can be duplicates.
+    pub(crate) repeated_ids: u64,
 }
 
 /// Gold's rows of one partition.
@@ -90,6 +94,18 @@ struct BronzePlace {
     source: SourcePartition,
     scope: GoldScope,
     evidence: BronzeEvidence,
+    /// Hashes of the event_ids that gold has taken from the stream.
+    streamed_ids: Vec<u64>,
+}
+
+impl BronzePlace {
+    fn finish(mut self) -> (SourcePartition, BronzeEvidence) {
+        let streamed = self.streamed_ids.len();
+        self.streamed_ids.sort_unstable();
+        self.streamed_ids.dedup();
+        self.evidence.repeated_ids = (streamed - self.streamed_ids.len()) as u64;
+        (self.source, self.evidence)
+    }
 }
 
 /// Gathers the evidence.
@@ -129,7 +145,10 @@ impl Collector {
         if sight == GoldSight::Ahead {
             return;
         }
-        place.evidence.rows_streamed_to_gold += u64::from(sight == GoldSight::Streamed);
+        if sight == GoldSight::Streamed {
+            place.evidence.rows_streamed_to_gold += 1;
+            place.streamed_ids.push(pulselake_decode::record_hash(row.event_id.as_bytes()));
+        }
         // A kind that does not exist is missing from the recount, so the differences don't add up.
         if let Some(event_type) = EventType::parse(row.event_type) {
             let watch_time_ms = pulselake_decode::watch_time_ms(row.payload_json);
@@ -143,7 +162,12 @@ impl Collector {
             self.last_bronze = self.bronze.iter().position(is_it).unwrap_or_else(|| {
                 let source = SourcePartition { topic: topic.to_owned(), partition };
                 let scope = GoldScope::new(&self.ledgers, &source);
-                self.bronze.push(BronzePlace { source, scope, evidence: BronzeEvidence::default() });
+                self.bronze.push(BronzePlace {
+                    source,
+                    scope,
+                    evidence: BronzeEvidence::default(),
+                    streamed_ids: Vec::new(),
+                });
                 self.bronze.len() - 1
             });
         }
@@ -181,10 +205,10 @@ impl Collector {
     /// All of it.
     pub(crate) fn finish(self) -> Evidence {
         Evidence {
-            bronze: self.bronze.into_iter().map(|place| (place.source, place.evidence)).collect(),
+            bronze: self.bronze.into_iter().map(BronzePlace::finish).collect(),
             quarantine: self.quarantine,
             gold: self.gold,
-            recount: self.recount.summarize(),
+            recount: self.recount.summarize(&self.closed_through_us),
         }
     }
 }

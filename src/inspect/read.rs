@@ -3,8 +3,8 @@
 //! Each table is loaded once, and its ledger and its rows come from that one state: gold first, then bronze, then the
 //! quarantine. The engine commits in the opposite order, so a later state has what an earlier one refers to.
 //!
-//! Rows are streamed. What stays in memory is about one bit for each source offset and 100 bytes for each
-//! (partition, video, minute): tens of millions of rows fit into some hundred megabytes.
+//! Rows are streamed. What stays in memory is about one bit for each source offset, 8 bytes for each event_id and 100
+//! bytes for each (partition, video, minute): tens of millions of rows fit into less than a gigabyte.
 
 use futures::TryStreamExt;
 use pulselake_lake::{Lake, LakeError, TableView};
@@ -87,6 +87,7 @@ async fn gather(views: &Views, ledgers: &Ledgers) -> anyhow::Result<Evidence> {
 
 async fn read_bronze(view: &TableView, collector: &mut Collector) -> anyhow::Result<()> {
     let columns = [
+        "event_id",
         "event_timestamp",
         "video_id",
         "event_type",
@@ -101,6 +102,7 @@ async fn read_bronze(view: &TableView, collector: &mut Collector) -> anyhow::Res
         let (topics, partitions, offsets) =
             (rows.text("source_topic")?, rows.int("source_partition")?, rows.long("source_offset")?);
         let (times, videos) = (rows.timestamp("event_timestamp")?, rows.text("video_id")?);
+        let ids = rows.text("event_id")?;
         let (types, payloads) = (rows.text("event_type")?, rows.text("payload_json")?);
         for row in 0..rows.len() {
             collector.bronze_row(&BronzeRow {
@@ -108,6 +110,7 @@ async fn read_bronze(view: &TableView, collector: &mut Collector) -> anyhow::Res
                 partition: partitions.value(row),
                 offset: offsets.value(row),
                 event_timestamp_us: times.value(row),
+                event_id: ids.value(row),
                 video_id: videos.value(row),
                 event_type: types.value(row),
                 payload_json: payloads.value(row),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use pulselake_model::{EventType, WindowCounters};
-use pulselake_window::window_start_us;
+use pulselake_window::{window_end_us, window_start_us};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WindowKey {
@@ -28,6 +28,8 @@ pub(crate) struct RecountSummary {
     pub(crate) windows: u64,
     /// Events in bronze that are not in gold, over all windows.
     pub(crate) missing_events: i64,
+    /// Of these, in windows that gold has not closed.
+    pub(crate) open_events: i64,
     /// Windows where gold has more events of some kind than bronze.
     pub(crate) exceeding: u64,
     /// One of them.
@@ -76,13 +78,17 @@ impl Recount {
         left.watch_time_sum_ms = left.watch_time_sum_ms.saturating_sub(gold.watch_time_sum_ms);
     }
 
-    /// What remains, per partition.
-    pub(crate) fn summarize(&self) -> BTreeMap<i32, RecountSummary> {
+    /// What remains, per partition. `closed_through_us` is the end of the last window that gold has closed.
+    pub(crate) fn summarize(&self, closed_through_us: &BTreeMap<i32, i64>) -> BTreeMap<i32, RecountSummary> {
         let mut summaries: BTreeMap<i32, RecountSummary> = BTreeMap::new();
         for (key, left) in &self.windows {
             let summary = summaries.entry(key.partition).or_default();
             summary.windows += 1;
             summary.missing_events += left.events();
+            let window_end_us = window_end_us(key.window_start_us);
+            if closed_through_us.get(&key.partition).is_none_or(|&through_us| window_end_us > through_us) {
+                summary.open_events += left.events();
+            }
             if left.by_type.iter().any(|&count| count < 0) {
                 summary.exceeding += 1;
                 summary.exceeding_example.get_or_insert_with(|| self.describe(key, left));

@@ -73,9 +73,14 @@ pub(super) fn checks(
     match &expectation.behind {
         Some(behind) => {
             let found = format!("{behind}; run the engine or audit again");
-            for name in
-                ["recount.records", "recount.within_bronze", "recount.differences", "recount.watch_time"]
-            {
+            for name in [
+                "recount.records",
+                "recount.within_bronze",
+                "recount.differences",
+                "recount.watch_time",
+                "recount.duplicates",
+                "recount.open",
+            ] {
                 checks.note(name, "bronze to have what gold has counted", found.clone());
             }
         }
@@ -163,6 +168,7 @@ fn recount_checks(
 ) {
     let counts = &expectation.counts;
     let streamed = sources.iter().filter_map(|&source| evidence.bronze.get(source));
+    let repeated_ids: u64 = streamed.clone().map(|found| found.repeated_ids).sum();
     checks.equal(
         "recount.records",
         signed(counts.records) - signed(counts.quarantined),
@@ -196,5 +202,25 @@ fn recount_checks(
         &format!("none of {} windows with a watch time that bronze does not explain", found.windows),
         found.wrong_watch_time,
         found.watch_time_example,
+    );
+    checks.holds(
+        "recount.duplicates",
+        counts.duplicates <= repeated_ids,
+        &format!(
+            "at least {} bronze rows with an event_id that another has: duplicates by the ledger",
+            counts.duplicates
+        ),
+        repeated_ids.to_string(),
+    );
+    // What bronze has of open windows is open, or a duplicate.
+    let surplus = found.open_events - signed(counts.open);
+    checks.holds(
+        "recount.open",
+        (0..=signed(counts.duplicates) + expectation.replay_duplicates).contains(&surplus),
+        &format!(
+            "{} open events, and at most all duplicates, in windows that gold has not closed",
+            counts.open
+        ),
+        found.open_events.to_string(),
     );
 }

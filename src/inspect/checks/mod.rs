@@ -20,6 +20,8 @@
 //! | `recount.records` | bronze rows that gold has read = records − quarantined |
 //! | `recount.within_bronze` | in no window more events of a kind than bronze has |
 //! | `recount.differences` | Σ differences = duplicates + dropped + open + replayed duplicates |
+//! | `recount.duplicates` | duplicates ≤ bronze rows whose event_id another row has |
+//! | `recount.open` | open ≤ events of bronze in windows not closed ≤ open + duplicates |
 //! | `recount.watch_time` | in no window more watch time, and the same where the counts agree |
 
 mod gold;
