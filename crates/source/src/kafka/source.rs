@@ -198,12 +198,8 @@ impl Source for KafkaSource {
                         detail: "librdkafka has not started fetching it".to_owned(),
                     });
                 }
-                Err(error) => {
-                    return Err(SourceError::Client {
-                        action: format!("opening {topic}-{partition} at offset {from_offset}"),
-                        detail: error.to_string(),
-                    });
-                }
+                // Without its broker a seek fails like any request: that passes.
+                Err(error) => return Err(place(&self.settings, "opening a partition").request_failed(&error)),
             }
             drop(state);
             std::thread::sleep(SEEK_RETRY);
