@@ -171,6 +171,26 @@ fn errors_at_random_on_the_commit_path() {
     assert_eq!(fact(&scene.verify_all(), "topic records"), stream.flush());
 }
 
+/// A thread that hangs for longer than anybody waits is left behind, and holds nothing else up.
+#[test]
+#[ignore = "needs a broker: run through make test"]
+fn a_hung_actor_is_found_by_its_silence() {
+    let scene = Scene::new("hangs", 4);
+    let mut stream = scene.stream(20.0, 9);
+    let impatient = ["supervision.heartbeat_interval_ms=500", "supervision.heartbeat_timeout_ms=3000"];
+    for point in
+        ["consumer::polled", "aggregator::batch", "aggregator::flush", "writer::batch", "committer::before"]
+    {
+        stream.advance(120_000);
+        stream.flush();
+        let log = scene.run_to_end_with(&impatient, &format!("{point}=2*off->1*sleep(600000)->off"));
+        let noticed = log.has("heartbeat_missed") || log.text.contains("gave no answer for");
+        assert!(noticed, "nobody noticed the hang at {point}:\n{}", log.tail());
+        scene.audit();
+    }
+    assert_eq!(fact(&scene.verify_all(), "topic records"), stream.flush());
+}
+
 #[test]
 #[ignore = "needs a broker: run through make test"]
 fn a_panic_that_comes_again_and_again_ends_the_service_loudly() {

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use pulselake_telemetry::events;
+
+use crate::kill_switch::{Failure, FailureClass, KillSwitch};
 
 /// The heartbeats of one generation.
 #[derive(Clone, Default)]
@@ -47,6 +50,37 @@ impl Heartbeat {
     pub fn beat(&self) {
         *self.last_beat.lock() = Instant::now();
     }
+}
+
+/// How often silence is looked for.
+const CHECK: Duration = Duration::from_millis(100);
+
+/// Trips `kill_switch` when an actor of `run` has been silent for longer than `timeout`. A task of its own, so that it
+/// goes on while the supervisor waits for something that may never come.
+pub(crate) fn watch(
+    heartbeats: Heartbeats,
+    kill_switch: KillSwitch,
+    timeout: Duration,
+    run: String,
+) -> tokio::task::JoinHandle<()> {
+    actix::spawn(async move {
+        let mut last_check = Instant::now();
+        loop {
+            tokio::time::sleep(CHECK).await;
+            let since_last_check = last_check.elapsed();
+            last_check = Instant::now();
+            // This thread was held up itself (a stopped process): silence says nothing about the others.
+            if since_last_check > timeout / 2 {
+                continue;
+            }
+            let Some((actor, silence)) = heartbeats.silent_for(timeout) else { continue };
+            events::heartbeat_missed(&actor, &run, silence);
+            let reason =
+                format!("no heartbeat for {} ms (supervision.heartbeat_timeout_ms)", silence.as_millis());
+            kill_switch.trip(Failure { actor, class: FailureClass::Crash, reason });
+            return;
+        }
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use pulselake_model::tables::HotTable;
 
 use crate::committer::{Committer, CommitterParts};
 use crate::gold_writer::{GoldWriter, GoldWriterParts};
-use crate::heartbeat::Heartbeats;
+use crate::heartbeat::{self, Heartbeats};
 use crate::kill_switch::{DeathGuard, KillSwitch};
 use crate::messages::{CloseGeneration, GenerationKey, StopActor, StopRetrying};
 use crate::pipeline::Pipeline;
@@ -32,8 +32,7 @@ pub struct Services {
     pub addresses: ServiceAddresses,
     /// Tripped when one of them fails.
     pub kill_switch: KillSwitch,
-    /// Their heartbeats.
-    pub heartbeats: Heartbeats,
+    watch: tokio::task::JoinHandle<()>,
     arbiter: Arbiter,
 }
 
@@ -82,11 +81,22 @@ impl Services {
         });
         let addresses =
             ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer };
-        Self { addresses, kill_switch, heartbeats, arbiter }
+        let timeout = pipeline.settings.heartbeat_timeout;
+        let watch =
+            heartbeat::watch(heartbeats, kill_switch.clone(), timeout, "the shared services".to_owned());
+        Self { addresses, kill_switch, watch, arbiter }
     }
 
-    /// Ends runs everywhere outside their shards, and returns when nothing of them can be committed any more.
+    /// Ends runs everywhere outside their shards, and returns when nothing of them can be committed any more, or when
+    /// the services have died: then whatever still lands fences the next run (rule 1).
     pub async fn close_generations(&self, keys: &[GenerationKey]) {
+        tokio::select! {
+            () = self.close(keys) => {}
+            () = self.kill_switch.tripped() => {}
+        }
+    }
+
+    async fn close(&self, keys: &[GenerationKey]) {
         let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } =
             &self.addresses;
         for &key in keys {
@@ -108,6 +118,7 @@ impl Services {
 
     /// Ends them.
     pub fn stop(&self) {
+        self.watch.abort();
         let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } =
             &self.addresses;
         gold_writer.do_send(StopActor);

@@ -15,14 +15,14 @@ use crate::bronze_open::OpenFlush;
 use crate::bronze_writer::{BronzeWriter, BronzeWriterParts};
 use crate::consumer::{ConsumerParts, PartitionConsumer};
 use crate::gold_writer::RegisterPartitions;
-use crate::heartbeat::Heartbeats;
+use crate::heartbeat::{self, Heartbeats};
 use crate::kill_switch::{DeathGuard, KillSwitch};
 use crate::messages::*;
 use crate::pipeline::Pipeline;
 use crate::prepare::Preparer;
 use crate::recovery::{Ledgers, RecoveredPartition, StartError, recover};
 use crate::route::Routing;
-use crate::services::ServiceAddresses;
+use crate::services::{ServiceAddresses, Services};
 
 /// Where a shard reports to while it runs.
 #[derive(Clone)]
@@ -39,8 +39,7 @@ pub struct RunningShard {
     pub key: GenerationKey,
     /// Tripped by the first failure.
     pub kill_switch: KillSwitch,
-    /// Its actors' heartbeats.
-    pub heartbeats: Heartbeats,
+    watch: tokio::task::JoinHandle<()>,
     arbiter: Arbiter,
     consumers: Vec<Addr<PartitionConsumer>>,
     aggregators: Vec<Addr<VelocityAggregator>>,
@@ -98,12 +97,7 @@ impl RunningShard {
     }
 
     /// Stops reading, commits what was read, and ends. With `close_windows` every window seen so far is closed first.
-    pub async fn drain(
-        &self,
-        services: &ServiceAddresses,
-        close_windows: bool,
-        timeout: Duration,
-    ) -> Drained {
+    pub async fn drain(&self, services: &Services, close_windows: bool, timeout: Duration) -> Drained {
         let drain = async {
             let stops = self.consumers.iter().map(|consumer| consumer.send(StopReading));
             let stopped = futures::future::join_all(stops).await;
@@ -118,7 +112,7 @@ impl RunningShard {
                 }
             }
             let (bronze, gold) =
-                futures::join!(self.writer.send(Flush), services.gold_writer.send(DrainGold));
+                futures::join!(self.writer.send(Flush), services.addresses.gold_writer.send(DrainGold));
             match (bronze, gold) {
                 (Ok(Ok(())), Ok(Ok(()))) if !self.kill_switch.is_tripped() => Drained::Committed,
                 _ => Drained::GaveUp,
@@ -127,12 +121,14 @@ impl RunningShard {
         tokio::select! {
             drained = drain => drained,
             () = self.kill_switch.tripped() => Drained::GaveUp,
+            () = services.kill_switch.tripped() => Drained::GaveUp,
             () = tokio::time::sleep(timeout) => Drained::GaveUp,
         }
     }
 
     /// Ends every actor and the thread. A thread that hangs is left behind: its generation is closed everywhere.
     pub fn stop(&self) {
+        self.watch.abort();
         for consumer in &self.consumers {
             consumer.do_send(StopActor);
         }
@@ -196,10 +192,13 @@ impl ShardBuilder<'_> {
         for (recovered, reader, aggregator) in readers {
             consumers.push(self.start_consumer(recovered, reader, aggregator, writer.clone()));
         }
+        let timeout = self.pipeline.settings.heartbeat_timeout;
+        let watch =
+            heartbeat::watch(self.heartbeats, self.kill_switch.clone(), timeout, self.key.to_string());
         RunningShard {
             key: self.key,
             kill_switch: self.kill_switch,
-            heartbeats: self.heartbeats,
+            watch,
             arbiter: self.arbiter,
             consumers,
             aggregators,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use pulselake_telemetry::events;
 
 use super::{RunEnd, RunError, Supervisor};
-use crate::kill_switch::{Failure, FailureClass};
+use crate::kill_switch::{Failure, FailureClass, KillSwitch};
 use crate::messages::GenerationKey;
 use crate::shard::{Drained, RunningShard};
 use crate::status::Phase;
@@ -66,10 +66,12 @@ impl Supervisor {
         let started = Instant::now();
         events::drain_started(&format!("{} shards", runs.len()), timeout);
         let close_windows = ending == Ending::CloseWindows;
-        let services = &self.services.addresses;
+        let services = &self.services;
         let drains = runs.iter().map(|(_, running)| running.drain(services, close_windows, timeout));
         let drained = futures::future::join_all(drains).await;
-        let failure = runs.iter().find_map(|(_, running)| running.kill_switch.failure());
+        let failures =
+            runs.iter().map(|(_, running)| &running.kill_switch).chain([&self.services.kill_switch]);
+        let failure = failures.filter_map(KillSwitch::failure).next();
         let complete = drained.iter().all(|outcome| *outcome == Drained::Committed);
         let reason = failure.map_or_else(|| "no time left".to_owned(), |failed| failed.to_string());
         events::drain_finished(complete, started.elapsed(), &reason);
@@ -101,13 +103,18 @@ impl Supervisor {
     pub(super) async fn finish(&mut self) -> Result<Drained, RunError> {
         self.pipeline.status.set_phase(Phase::Draining);
         let mut outcome = Drained::Committed;
+        let mut of_the_services = None;
         for ended in self.end_shards(&self.all_shards(), Ending::CloseWindows).await {
             if ended.drained == Drained::Committed {
                 self.finished.extend(&self.slots[ended.shard].partitions);
                 continue;
             }
+            if outcome == Drained::Committed {
+                // A dead service is everybody's failure, and booked once.
+                of_the_services = self.services.kill_switch.failure();
+            }
             outcome = Drained::GaveUp;
-            let failure = ended.failure.unwrap_or_else(|| Failure {
+            let failure = ended.failure.or_else(|| of_the_services.take()).unwrap_or_else(|| Failure {
                 actor: "Supervisor".into(),
                 class: FailureClass::Transient,
                 reason: "the last commits failed or took longer than engine.drain_timeout_ms".into(),

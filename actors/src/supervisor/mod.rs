@@ -116,7 +116,6 @@ pub struct Supervisor {
     ended_sender: UnboundedSender<usize>,
     ended_receiver: UnboundedReceiver<usize>,
     next_lag: Instant,
-    last_check: Instant,
 }
 
 /// Runs a pipeline until it is caught up (bounded runs), until `shutdown` completes, or until it fails.
@@ -185,7 +184,6 @@ impl Supervisor {
             ended_sender,
             ended_receiver,
             next_lag: Instant::now(),
-            last_check: Instant::now(),
             pipeline,
         }
     }

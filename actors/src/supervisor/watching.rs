@@ -1,16 +1,14 @@
-//! Watching what runs: heartbeats, restarts that are due, lag.
+//! What is due from time to time: restarts, and a look at the lag.
 
 use std::time::Instant;
 
 use pulselake_source::UNKNOWN_END;
-use pulselake_telemetry::{events, set_consumer_lag};
+use pulselake_telemetry::set_consumer_lag;
 
 use super::{RunError, Supervisor};
-use crate::kill_switch::{Failure, FailureClass};
 
 impl Supervisor {
     pub(super) async fn on_check(&mut self) -> Result<(), RunError> {
-        self.check_heartbeats();
         let now = Instant::now();
         for shard in 0..self.slots.len() {
             if self.slots[shard].restart_at.is_some_and(|at| at <= now) {
@@ -22,30 +20,6 @@ impl Supervisor {
             self.measure_lag();
         }
         Ok(())
-    }
-
-    fn check_heartbeats(&mut self) {
-        let timeout = self.pipeline.settings.heartbeat_timeout;
-        let since_last_check = std::mem::replace(&mut self.last_check, Instant::now()).elapsed();
-        if since_last_check > timeout / 2 {
-            // This thread was held up itself (a stopped process, a long drain): silence says nothing about the others.
-            return;
-        }
-        for slot in &self.slots {
-            if let Some(running) = &slot.running
-                && let Some((actor, silence)) = running.heartbeats.silent_for(timeout)
-            {
-                events::heartbeat_missed(&actor, running.key.shard, running.key.generation, silence);
-                let reason =
-                    format!("no heartbeat for {} ms (supervision.heartbeat_timeout_ms)", silence.as_millis());
-                running.kill_switch.trip(Failure { actor, class: FailureClass::Crash, reason });
-            }
-        }
-        if let Some((actor, silence)) = self.services.heartbeats.silent_for(timeout) {
-            let reason =
-                format!("no heartbeat for {} ms (supervision.heartbeat_timeout_ms)", silence.as_millis());
-            self.services.kill_switch.trip(Failure { actor, class: FailureClass::Crash, reason });
-        }
     }
 
     /// Looks at the ends of the partitions, beside the streams: a broker that does not answer must not stop anything.

@@ -143,15 +143,14 @@ pub fn restart_budget_spent(shard: usize, restarts: usize, within: Duration, cau
     );
 }
 
-/// An actor has not answered for too long.
-pub fn heartbeat_missed(actor: &str, shard: usize, generation: u64, silent_for: Duration) {
+/// An actor has not answered for too long. `run` names the shard's generation, or the shared services.
+pub fn heartbeat_missed(actor: &str, run: &str, silent_for: Duration) {
     warn!(
         event = "heartbeat_missed",
         actor,
-        shard,
-        generation,
+        run,
         silent_for_ms = millis(silent_for),
-        "an actor does not answer, killing its shard's generation"
+        "an actor does not answer, its run is given up"
     );
 }
 
