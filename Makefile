@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test test-tools test-with-broker soak bench deny clean-test-cache programs
+.PHONY: help demo build check test test-tools test-with-broker soak bench deny advisories clean-test-cache programs
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TEST_CACHE := $(or $(PULSELAKE_TEST_CACHE),$(HOME)/.cache/pulselake-tests)
@@ -42,6 +42,9 @@ bench: build ## The load tests of load-tests/; ARGS='…' is passed on
 deny: ## Licences, sources and doubled versions of all dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny was not found: cargo install --locked cargo-deny" >&2; exit 1; }
 	cargo deny --workspace --locked check licenses bans sources
+
+advisories: ## Known vulnerabilities of all dependencies (needs cargo-deny and the network: it fetches the RustSec database)
+	cargo deny --workspace --locked check advisories
 
 test-tools: ## Fetch what the tests need (Kafka, PyIceberg, DuckDB) into the test cache
 	tests/tools/setup.sh
