@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use pulselake_actors::{EngineStatus, Phase};
 use pulselake_config::{HttpSettings, Secret};
 use pulselake_model::tables::HotTable;
-use pulselake_telemetry::TelemetryHandle;
+use pulselake_telemetry::{TelemetryHandle, events};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -48,6 +48,9 @@ pub(crate) async fn serve(
     let listener = TcpListener::bind(bind).await.with_context(|| {
         format!("cannot listen on http.bind = {bind:?}; choose another address, or \"\" for none")
     })?;
+    if let Ok(address) = listener.local_addr() {
+        events::http_listening(&address.to_string());
+    }
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))

@@ -44,7 +44,9 @@ def recount_bronze(bronze: Table) -> tuple[Recount, int]:
 def count_positions(tables: dict[str, Table]) -> tuple[int, int]:
     """Rows of bronze and quarantine, and source positions among them."""
     position = ("source_topic", "source_partition", "source_offset")
-    rows = pa.concat_tables(tables[name].scan(selected_fields=position).to_arrow() for name in (BRONZE, QUARANTINE))
+    scanned = (tables[name].scan(selected_fields=position).to_arrow() for name in (BRONZE, QUARANTINE))
+    # A table without rows comes with other string types than one that was read from files.
+    rows = pa.concat_tables(scanned, promote_options="permissive")
     return rows.num_rows, rows.group_by(list(position)).aggregate([]).num_rows
 
 

@@ -22,6 +22,11 @@ pub fn service_started(version: &str, source: &str, data_dir: &str, shards: usiz
     info!(event = "service_started", version, source, data_dir, shards, "pulselake starts");
 }
 
+/// Metrics and health can be asked for here.
+pub fn http_listening(address: &str) {
+    info!(event = "http_listening", address, "metrics and health are served");
+}
+
 /// The service ends as it should.
 pub fn service_stopped(reason: &str) {
     info!(event = "service_stopped", reason, "pulselake has stopped");
