@@ -6,6 +6,7 @@ use pulselake_config::reference_toml;
 
 use super::output::write_out;
 use crate::cli::ConfigCommand;
+use crate::engine::lake_settings;
 
 /// Checks, prints or explains settings.
 ///
@@ -14,7 +15,7 @@ use crate::cli::ConfigCommand;
 pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
     let text = match command {
         ConfigCommand::Check(args) => {
-            args.settings()?.locations()?;
+            lake_settings(&args.settings()?)?.check()?;
             format!("{}: all settings are right\n", args.file_name())
         }
         ConfigCommand::Print(args) => args.settings()?.to_masked_toml(),

@@ -19,13 +19,17 @@ const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens catalog and warehouse.
 pub(crate) async fn open_lake(settings: &Settings, mode: OpenMode) -> anyhow::Result<Lake> {
+    Ok(Lake::open(&lake_settings(settings)?, mode).await?)
+}
+
+/// Where catalog and warehouse are.
+pub(crate) fn lake_settings(settings: &Settings) -> anyhow::Result<LakeSettings> {
     let locations = settings.locations()?;
-    let lake_settings = LakeSettings {
+    Ok(LakeSettings {
         catalog_uri: locations.catalog_uri.expose().to_owned(),
         warehouse: locations.warehouse_uri.clone(),
         fsync: settings.lake.fsync,
-    };
-    Ok(Lake::open(&lake_settings, mode).await?)
+    })
 }
 
 /// What is valid.

@@ -7,6 +7,6 @@ mod signals;
 mod source;
 mod summary;
 
-pub(crate) use assemble::{decode_settings, open_lake};
+pub(crate) use assemble::{decode_settings, lake_settings, open_lake};
 pub(crate) use service::{Show, serve};
 pub(crate) use source::generator_settings;

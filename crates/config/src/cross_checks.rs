@@ -14,7 +14,7 @@ pub(crate) struct Conflict {
 
 /// Everything that does not go together.
 pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
-    let checks: [fn(&Settings) -> Option<Conflict>; 9] = [
+    let checks: [fn(&Settings) -> Option<Conflict>; 7] = [
         kafka_needs_brokers,
         files_need_paths,
         longest_line_holds_a_record,
@@ -22,8 +22,6 @@ pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
         heartbeat_has_time_to_answer,
         generator_shares_fit,
         open_address_needs_token,
-        catalog_is_sqlite,
-        warehouse_is_local,
     ];
     checks.iter().filter_map(|check| check(settings)).collect()
 }
@@ -33,29 +31,6 @@ fn kafka_needs_brokers(settings: &Settings) -> Option<Conflict> {
     missing.then(|| Conflict {
         keys: &["kafka.brokers", "source.kind"],
         message: "empty, and source.kind = \"kafka\" needs at least one host:port".to_owned(),
-    })
-}
-
-/// The other catalogs have their place in the settings, and their code in a later version.
-fn catalog_is_sqlite(settings: &Settings) -> Option<Conflict> {
-    let uri = settings.lake.catalog_uri.expose();
-    let unknown = !uri.is_empty() && !uri.starts_with("sqlite:");
-    unknown.then(|| Conflict {
-        keys: &["lake.catalog_uri"],
-        message:
-            "this version speaks to SQLite alone: use sqlite:///absolute/path/catalog.db, or leave it empty"
-                .to_owned(),
-    })
-}
-
-fn warehouse_is_local(settings: &Settings) -> Option<Conflict> {
-    let warehouse = &settings.lake.warehouse;
-    let remote = warehouse.contains("://") && !warehouse.starts_with("file:///");
-    remote.then(|| Conflict {
-        keys: &["lake.warehouse"],
-        message:
-            "this version writes to local directories alone: use file:///absolute/path, or leave it empty"
-                .to_owned(),
     })
 }
 

@@ -31,6 +31,20 @@ pub struct LakeSettings {
     pub fsync: bool,
 }
 
+impl LakeSettings {
+    /// Whether this version can speak to the catalog and write to the warehouse: their paths, without looking at them.
+    pub fn check(&self) -> Result<(PathBuf, PathBuf), LakeError> {
+        let catalog_path = database_path(&self.catalog_uri)?;
+        let warehouse = self.warehouse.trim_end_matches('/').to_string();
+        let local = warehouse.strip_prefix("file://").filter(|path| path.starts_with('/'));
+        let directory = local.and_then(|_| local_path(&warehouse).ok());
+        match directory {
+            Some(path) => Ok((catalog_path, path)),
+            None => Err(LakeError::UnsupportedWarehouse { warehouse }),
+        }
+    }
+}
+
 /// Whether [`Lake::open`] may create the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
@@ -77,13 +91,8 @@ struct Shared {
 impl Lake {
     /// Opens catalog and warehouse. Must be called inside the tokio runtime that serves the lake for all its life.
     pub async fn open(settings: &LakeSettings, mode: OpenMode) -> Result<Self, LakeError> {
-        let catalog_path = database_path(&settings.catalog_uri)?;
+        let (catalog_path, directory) = settings.check()?;
         let warehouse = settings.warehouse.trim_end_matches('/').to_string();
-        let unsupported = || LakeError::UnsupportedWarehouse { warehouse: warehouse.clone() };
-        if !warehouse.starts_with("file:///") {
-            return Err(unsupported());
-        }
-        let directory = local_path(&warehouse).map_err(|_| unsupported())?;
         let create = mode == OpenMode::CreateIfMissing;
         if create {
             create_directory(directory).await?;
