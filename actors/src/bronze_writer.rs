@@ -16,7 +16,7 @@ use pulselake_telemetry::{ActorMetrics, TableMetrics};
 use tokio::sync::oneshot;
 
 use crate::bronze_open::{ClosedFlush, FlushedRange, OpenFlush, split_at_row};
-use crate::committer::Committer;
+use crate::committer::{Committer, delete_files};
 use crate::heartbeat::Heartbeat;
 use crate::kill_switch::{DeathGuard, FailureClass};
 use crate::latency::observe_latency;
@@ -55,6 +55,8 @@ pub struct BronzeWriterParts {
     pub max_open_hours: usize,
     /// Ledger entries that this run starts from.
     pub heads: BTreeMap<i32, BronzeHeads>,
+    /// The committers' thread.
+    pub commits: ArbiterHandle,
     /// Committer of the quarantine.
     pub quarantine_committer: Addr<Committer>,
     /// Committer of bronze.
@@ -251,18 +253,34 @@ impl BronzeWriter {
         let bronze_request = self.bronze_request(&closed);
         let (quarantine, bronze) =
             (self.parts.quarantine_committer.clone(), self.parts.bronze_committer.clone());
-        let commit = async move {
+        let (lake, unrequested) = (self.parts.lake.clone(), closed.events.clone());
+        let (sender, receiver) = oneshot::channel();
+        // On the committers' thread: it goes on to its end when this run is ended, so that no file is left behind.
+        self.parts.commits.spawn(async move {
+            let mut outcome = Ok(());
             if let Some(request) = quarantine_request {
-                send_commit(&quarantine, request).await?;
+                outcome = send_commit(&quarantine, request).await.map(drop);
             }
             crate::failpoint::reach("writer::between_quarantine_and_bronze");
-            send_commit(&bronze, bronze_request).await
-        };
+            let outcome = match outcome {
+                Ok(()) => send_commit(&bronze, bronze_request).await,
+                Err(refused) => {
+                    delete_files(&lake, HotTable::RawEvents, &unrequested).await;
+                    Err(refused)
+                }
+            };
+            // A run that has ended meanwhile reads the ledger instead of this answer.
+            let _ = sender.send(outcome);
+        });
+        let commit = async move { receiver.await.unwrap_or(Err(CommitRefused::Lost)) };
         ctx.spawn(commit.into_actor(self).map(move |outcome, actor, context| match outcome {
             Ok(committed) => actor.committed(&closed, &committed, context),
             Err(CommitRefused::Fenced(reason)) => actor.fail(FailureClass::Fenced, reason, context),
             Err(CommitRefused::Closed) => {
                 actor.fail(FailureClass::Fenced, "the committer closed this generation".into(), context);
+            }
+            Err(CommitRefused::Lost) => {
+                actor.fail(FailureClass::Crash, "the commit ended without an answer".into(), context);
             }
             Err(CommitRefused::Stop(reason)) => actor.fail(FailureClass::Stop, reason, context),
         }));

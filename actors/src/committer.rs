@@ -139,6 +139,12 @@ impl Committer {
         }));
     }
 
+    /// Deletes files that no snapshot refers to.
+    fn delete(&self, files: Vec<DataFile>, ctx: &mut Context<Self>) {
+        let (lake, table) = (self.parts.lake.clone(), self.parts.table);
+        ctx.spawn(async move { delete_files(&lake, table, &files).await }.into_actor(self));
+    }
+
     fn has_work_of(&self, key: &GenerationKey) -> bool {
         self.under_way.contains(key) || self.queue.iter().any(|waiting| waiting.request.keys.contains(key))
     }
@@ -250,7 +256,7 @@ impl CommitAttempt {
         let generation = waiting.request.keys.first().map_or(0, |key| key.generation);
         events::fenced(self.table, reason.partition, generation, &error.to_string());
         if files_may_be_deleted {
-            self.delete(&waiting.request.files).await;
+            delete_files(&self.lake, self.table, &waiting.request.files).await;
         }
         let _ = waiting.reply.send(Err(CommitRefused::Fenced(error.to_string())));
     }
@@ -258,7 +264,7 @@ impl CommitAttempt {
     async fn refuse_all(&self, batch: Vec<Waiting>, error: &CommitError, files_may_be_deleted: bool) {
         for waiting in batch {
             if files_may_be_deleted {
-                self.delete(&waiting.request.files).await;
+                delete_files(&self.lake, self.table, &waiting.request.files).await;
             }
             let _ = waiting.reply.send(Err(CommitRefused::Stop(error.to_string())));
         }
@@ -273,18 +279,19 @@ impl CommitAttempt {
         let given_up: Vec<Waiting> = batch.extract_if(.., is_ending).collect();
         for waiting in given_up {
             if files_may_be_deleted {
-                self.delete(&waiting.request.files).await;
+                delete_files(&self.lake, self.table, &waiting.request.files).await;
             }
             // The run itself waits for no answer any more; another one that shares the request does.
             let _ = waiting.reply.send(Err(CommitRefused::Closed));
         }
     }
+}
 
-    async fn delete(&self, files: &[DataFile]) {
-        for file in files {
-            if let Err(error) = self.lake.delete_file(file.file_path()).await {
-                events::orphan_left(self.table, file.file_path(), &error.to_string());
-            }
+/// Deletes data files of a commit that is certainly not in the table; what resists is logged.
+pub(crate) async fn delete_files(lake: &Lake, table: HotTable, files: &[DataFile]) {
+    for file in files {
+        if let Err(error) = lake.delete_file(file.file_path()).await {
+            events::orphan_left(table, file.file_path(), &error.to_string());
         }
     }
 }
@@ -306,6 +313,7 @@ impl Handler<CommitFiles> for Committer {
 
     fn handle(&mut self, request: CommitFiles, ctx: &mut Self::Context) -> Self::Result {
         if request.keys.iter().any(|key| self.closed.has(key)) {
+            self.delete(request.files, ctx);
             return Box::pin(async { Err(CommitRefused::Closed) });
         }
         let (reply, receiver) = oneshot::channel();
@@ -327,10 +335,13 @@ impl Handler<StopRetrying> for Committer {
 impl Handler<CloseGeneration> for Committer {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, message: CloseGeneration, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: CloseGeneration, ctx: &mut Self::Context) -> Self::Result {
         self.closed.close(message.key);
-        // What is this run's alone and not under way is dropped; its files are orphans that the janitor finds.
-        self.queue.retain(|waiting| waiting.request.keys != [message.key]);
+        // What is this run's alone and not under way is dropped. It was never tried: its files belong to nobody.
+        let (dropped, kept) = self.queue.drain(..).partition(|waiting| waiting.request.keys == [message.key]);
+        self.queue = kept;
+        let dropped: VecDeque<Waiting> = dropped;
+        self.delete(dropped.into_iter().flat_map(|waiting| waiting.request.files).collect(), ctx);
         if !self.has_work_of(&message.key) {
             return Box::pin(async {});
         }

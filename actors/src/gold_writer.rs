@@ -219,6 +219,9 @@ impl GoldWriter {
                 Ok(Err(CommitRefused::Stop(reason))) => {
                     actor.end_runs(&collected, FailureClass::Stop, &reason);
                 }
+                Ok(Err(CommitRefused::Lost)) => {
+                    actor.end_runs(&collected, FailureClass::Crash, "the commit ended without an answer");
+                }
                 Ok(Err(CommitRefused::Closed)) => {
                     actor.end_runs(&collected, FailureClass::Fenced, "a run in this commit was closed");
                 }

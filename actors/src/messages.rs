@@ -138,6 +138,8 @@ pub enum CommitRefused {
     Fenced(String),
     /// The shard's run is over.
     Closed,
+    /// Whoever carried the commit has died; the ledger knows what became of it.
+    Lost,
     /// The table itself forbids it (rolled back, ledger unreadable): nobody may go on.
     Stop(String),
 }

@@ -16,6 +16,8 @@ const SERVICE_MAILBOX: usize = 64;
 /// Addresses of the running services.
 #[derive(Clone)]
 pub struct ServiceAddresses {
+    /// Their thread.
+    pub thread: ArbiterHandle,
     /// Committer of the quarantine.
     pub quarantine_committer: Addr<Committer>,
     /// Committer of bronze.
@@ -79,8 +81,13 @@ impl Services {
             ctx.set_mailbox_capacity(SERVICE_MAILBOX);
             GoldWriter::new(gold_parts)
         });
-        let addresses =
-            ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer };
+        let addresses = ServiceAddresses {
+            thread: arbiter.handle(),
+            quarantine_committer,
+            bronze_committer,
+            gold_committer,
+            gold_writer,
+        };
         let timeout = pipeline.settings.heartbeat_timeout;
         let watch =
             heartbeat::watch(heartbeats, kill_switch.clone(), timeout, "the shared services".to_owned());
@@ -97,7 +104,7 @@ impl Services {
     }
 
     async fn close(&self, keys: &[GenerationKey]) {
-        let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } =
+        let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer, .. } =
             &self.addresses;
         for &key in keys {
             for committer in [quarantine_committer, bronze_committer, gold_committer] {
@@ -119,7 +126,7 @@ impl Services {
     /// Ends them.
     pub fn stop(&self) {
         self.watch.abort();
-        let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer } =
+        let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer, .. } =
             &self.addresses;
         gold_writer.do_send(StopActor);
         for committer in [quarantine_committer, bronze_committer, gold_committer] {

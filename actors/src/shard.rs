@@ -222,6 +222,7 @@ impl ShardBuilder<'_> {
             flush_bytes: settings.bronze_flush_bytes,
             max_open_hours: settings.bronze_max_open_hours,
             heads,
+            commits: self.services.thread.clone(),
             quarantine_committer: self.services.quarantine_committer.clone(),
             bronze_committer: self.services.bronze_committer.clone(),
             committed: self.reports.committed.clone(),
