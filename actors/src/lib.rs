@@ -31,6 +31,7 @@ pub mod recovery;
 mod refill;
 mod restarts;
 mod route;
+mod same_topic;
 mod services;
 pub mod settings;
 mod shard;
