@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use pulselake_model::{EventType, GoldRow, WindowCounters};
+use pulselake_window::WINDOW_US;
 
-const WINDOW_US: i64 = 60_000_000;
 const MINUTES: i64 = 30;
 
 /// One video's rolling sums and velocity.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::error::ArrowError;
 use pulselake_model::{EventType, GoldRow, schema};
-
-const WINDOW_US: i64 = 60_000_000;
+use pulselake_window::window_end_us;
 
 /// One partition's rows with the revision that its corrections get: the commit's `seq` (rule 9).
 pub struct PartitionRows<'a> {
@@ -47,7 +46,7 @@ pub fn to_batch(partitions: &[PartitionRows<'_>], processed_at_us: i64) -> Resul
         Arc::new(Int32Array::from_iter_values(rows.iter().map(|(partition, _, _)| *partition))),
         Arc::new(StringArray::from_iter_values(rows.iter().map(|(_, _, row)| row.video_id.as_str()))),
         timestamps(rows.iter().map(|(_, _, row)| row.window_start_us).collect()),
-        timestamps(rows.iter().map(|(_, _, row)| row.window_start_us + WINDOW_US).collect()),
+        timestamps(rows.iter().map(|(_, _, row)| window_end_us(row.window_start_us)).collect()),
         count(EventType::Impression),
         count(EventType::PlayStart),
         count(EventType::PlayFinish),

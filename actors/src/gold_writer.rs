@@ -15,6 +15,7 @@ use pulselake_lake::{Lake, LakeError, TableWriter, WriterOptions};
 use pulselake_ledger::{Advance, Counts, PartitionLedger};
 use pulselake_model::tables::HotTable;
 use pulselake_telemetry::{ActorMetrics, TableMetrics};
+use pulselake_window::window_end_us;
 use tokio::sync::oneshot;
 
 use crate::aggregator::VelocityAggregator;
@@ -252,7 +253,7 @@ impl GoldWriter {
                 .rows
                 .iter()
                 .filter(|row| !row.is_correction)
-                .map(|row| row.window_start_us + 60_000_000);
+                .map(|row| window_end_us(row.window_start_us));
             let span = windows.clone().min().zip(windows.clone().max());
             observe_latency(&self.table_metrics, span, windows.count() as u64);
         }

@@ -9,6 +9,7 @@ use iceberg::spec::DataFile;
 use iceberg::table::Table;
 use pulselake_ledger::{Advance, Decision, Ledger, ReplayLedger, apply_advances};
 use pulselake_model::tables::HotTable;
+use pulselake_telemetry::events;
 use rand::Rng;
 
 use crate::decision::decide_request;
@@ -161,8 +162,7 @@ impl Lake {
                 }
                 Landed::No(error) => return Err(progress.fail(table, error)),
                 Landed::Unknown(error) => {
-                    tracing::warn!(event = "commit_outcome_unknown", table = table.full_name(), commit_id = request.commit_id, %error,
-                        "outcome of a commit is unknown; asking the table");
+                    events::commit_outcome_unknown(table, &request.commit_id, &error.to_string());
                     let reason = error.to_string();
                     progress.unknown.get_or_insert(error);
                     reason

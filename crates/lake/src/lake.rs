@@ -13,6 +13,7 @@ use iceberg::{MetadataLocation, Runtime};
 use parking_lot::Mutex;
 use pulselake_ledger::{AncestryVerdict, Ledger, PROPERTY, judge_ancestry};
 use pulselake_model::tables::HotTable;
+use pulselake_telemetry::events;
 
 use crate::catalog::{CatalogStore, database_path};
 use crate::storage::{LocalStorageFactory, local_path};
@@ -290,10 +291,7 @@ pub(crate) fn trusted_ledger(table: HotTable, metadata: &TableMetadata) -> Resul
         AncestryVerdict::Fresh => Ok(None),
         AncestryVerdict::Consistent(ledger) => Ok(Some(ledger)),
         AncestryVerdict::TrustProperty(ledger) => {
-            tracing::warn!(
-                table = table.full_name(),
-                "no snapshot in the ancestry carries a ledger; trusting the table property"
-            );
+            events::ledger_without_snapshot(table);
             Ok(Some(ledger))
         }
         AncestryVerdict::RolledBack { .. } => Err(LakeError::RolledBack { table: name() }),

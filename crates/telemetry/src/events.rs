@@ -47,16 +47,6 @@ pub fn commit_done(table: HotTable, snapshot_id: i64, figures: CommitFigures, pa
     );
 }
 
-/// A commit lost against another one and is repeated on its snapshot.
-pub fn commit_conflict(table: HotTable, attempt: u32) {
-    info!(
-        event = "commit_conflict",
-        table = table.full_name(),
-        attempt,
-        "another commit came first, trying again"
-    );
-}
-
 /// The answer of a commit was lost; its outcome is looked up before anything else happens.
 pub fn commit_outcome_unknown(table: HotTable, commit_id: &str, reason: &str) {
     warn!(
