@@ -1,13 +1,12 @@
 //! The decoder: a batch of records in, Arrow columns out.
 
-use std::borrow::Cow;
-
 use pulselake_model::{DecodedBatch, LastRecord, RawBatch};
 
 use crate::columns::{EventRows, InvalidRows, Provenance};
 use crate::judge::{DecodedEvent, Rejection, judge};
 use crate::record_hash;
 use crate::settings::DecodeSettings;
+use crate::unescaped::Unescaped;
 
 /// Kafka's word for "this record has no timestamp".
 const NO_TIMESTAMP_MS: i64 = -1;
@@ -18,13 +17,19 @@ pub struct EventDecoder {
     settings: DecodeSettings,
     events: EventRows,
     invalid: InvalidRows,
-    spare: String,
+    /// Where bodies are unescaped.
+    unescaped_body: Unescaped,
 }
 
 impl EventDecoder {
     /// A decoder with these settings.
     pub fn new(settings: DecodeSettings) -> Self {
-        Self { settings, events: EventRows::new(), invalid: InvalidRows::default(), spare: String::new() }
+        Self {
+            settings,
+            events: EventRows::new(),
+            invalid: InvalidRows::default(),
+            unescaped_body: Unescaped::default(),
+        }
     }
 
     /// The settings it was made with.
@@ -42,13 +47,8 @@ impl EventDecoder {
         self.events.begin(batch);
         for record in &batch.records {
             let value = batch.value(record);
-            match judge(&self.settings, value, record.timestamp_ms, &mut self.spare) {
-                Ok(event) => {
-                    self.events.push(record.offset, &event);
-                    if let Cow::Owned(buffer) = event.payload_json {
-                        self.spare = buffer;
-                    }
-                }
+            match judge(&self.settings, value, record.timestamp_ms, &mut self.unescaped_body) {
+                Ok(event) => self.events.push(record.offset, &event),
                 Err(rejection) => self.invalid.push(&provenance, record, value, &rejection),
             }
         }
@@ -71,12 +71,13 @@ impl EventDecoder {
     ///
     /// # Errors
     /// The [`Rejection`] with which the record would go to quarantine.
-    pub fn judge<'a>(
+    pub fn judge(
         &self,
-        value: &'a [u8],
+        value: &[u8],
         record_timestamp_ms: Option<i64>,
-    ) -> Result<DecodedEvent<'a>, Rejection> {
-        judge(&self.settings, value, record_timestamp_ms, &mut String::new())
+    ) -> Result<DecodedEvent<'static>, Rejection> {
+        judge(&self.settings, value, record_timestamp_ms, &mut Unescaped::default())
+            .map(DecodedEvent::into_owned)
     }
 }
 

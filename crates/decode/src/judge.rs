@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use pulselake_model::{ErrorCode, EventType};
 
 use crate::header::{Field, RawHeader};
-use crate::json_string::unescape;
 use crate::reason::{cut, shown};
 use crate::scan::FaultKind;
 use crate::settings::DecodeSettings;
 use crate::timestamp::{MAX_TIMESTAMP_US, parse_epoch_ms_us, parse_rfc3339_us};
+use crate::unescaped::Unescaped;
 use crate::{event_id_hash, watch_time};
 
 const DEFAULT_SCHEMA_VERSION: &str = "1.0";
@@ -43,6 +43,19 @@ pub struct DecodedEvent<'a> {
 }
 
 impl DecodedEvent<'_> {
+    /// The same event, borrowing from nothing.
+    pub(crate) fn into_owned(self) -> DecodedEvent<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        DecodedEvent {
+            event_id: owned(self.event_id),
+            video_id: owned(self.video_id),
+            user_id: owned(self.user_id),
+            schema_version: owned(self.schema_version),
+            payload_json: owned(self.payload_json),
+            ..self
+        }
+    }
+
     /// xxh3-128 of the id: the key of deduplication.
     pub fn event_id_hash(&self) -> u128 {
         event_id_hash(&self.event_id)
@@ -74,21 +87,25 @@ impl Rejection {
 
 /// Judges one record by the rules and in the order of the crate's documentation.
 ///
-/// A body that has to be unescaped is written into the buffer taken from `spare`; a caller who puts it back after
-/// use pays no allocation for it.
+/// A body that has to be unescaped is written into `unescaped_body`; a caller who hands over the same buffer again and
+/// again pays no allocation for it.
+#[inline]
 pub(crate) fn judge<'a>(
     settings: &DecodeSettings,
     value: &'a [u8],
     record_timestamp_ms: Option<i64>,
-    spare: &mut String,
+    unescaped_body: &'a mut Unescaped,
 ) -> Result<DecodedEvent<'a>, Rejection> {
     let text = text_within_limits(settings, value)?;
-    let header = well_formed_header(text, settings.max_nesting_depth)?;
+    let header = well_formed_header(text, settings.max_nesting_depth, unescaped_body)?;
     let stated_version = stated_schema_version(&header)?;
     let schema_version = stated_version.clone().unwrap_or(Cow::Borrowed(DEFAULT_SCHEMA_VERSION));
-    judge_fields(settings, &header, schema_version, record_timestamp_ms, spare).map_err(|rejection| {
-        Rejection { schema_version: stated_version.map(|version| cut(&version).to_owned()), ..rejection }
-    })
+    judge_fields(settings, &header, schema_version, record_timestamp_ms, unescaped_body).map_err(
+        |rejection| Rejection {
+            schema_version: stated_version.map(|version| cut(&version).to_owned()),
+            ..rejection
+        },
+    )
 }
 
 fn text_within_limits<'a>(settings: &DecodeSettings, value: &'a [u8]) -> Result<&'a str, Rejection> {
@@ -96,8 +113,8 @@ fn text_within_limits<'a>(settings: &DecodeSettings, value: &'a [u8]) -> Result<
         let reason = format!("the value has {} bytes, more than {}", value.len(), settings.max_record_bytes);
         return Err(Rejection::new(ErrorCode::TooLarge, reason));
     }
-    std::str::from_utf8(value).map_err(|error| {
-        let position = error.valid_up_to();
+    simdutf8::basic::from_utf8(value).map_err(|_| {
+        let position = std::str::from_utf8(value).map_or_else(|error| error.valid_up_to(), str::len);
         // The error stands at a byte of the value: there is one.
         let byte = value.get(position).copied().unwrap_or_default();
         let reason = format!(
@@ -114,8 +131,12 @@ fn tail(value: &[u8], end: usize) -> String {
     String::from_utf8_lossy(&value[end.saturating_sub(TAIL_BYTES)..end]).into_owned()
 }
 
-fn well_formed_header(text: &str, max_nesting_depth: usize) -> Result<RawHeader<'_>, Rejection> {
-    RawHeader::parse(text, max_nesting_depth).map_err(|fault| {
+fn well_formed_header<'a>(
+    text: &'a str,
+    max_nesting_depth: usize,
+    unescaped_body: &mut Unescaped,
+) -> Result<RawHeader<'a>, Rejection> {
+    RawHeader::parse(text, max_nesting_depth, unescaped_body).map_err(|fault| {
         let begun = text.trim_start_matches([' ', '\t', '\n', '\r']);
         let reason = match begun.chars().next() {
             None => "the value is empty".to_owned(),
@@ -142,7 +163,7 @@ fn stated_schema_version<'a>(header: &RawHeader<'a>) -> Result<Option<Cow<'a, st
     let Some(raw) = header.get(Field::SchemaVersion) else {
         return Ok(None);
     };
-    let version = string_content(Field::SchemaVersion, raw, &mut String::new())?;
+    let version = string_content(header, Field::SchemaVersion, raw)?;
     let major = version.split('.').next().unwrap_or_default();
     if major == SUPPORTED_MAJOR_VERSION {
         return Ok(Some(version));
@@ -152,19 +173,20 @@ fn stated_schema_version<'a>(header: &RawHeader<'a>) -> Result<Option<Cow<'a, st
     Err(Rejection { code: ErrorCode::UnsupportedSchemaVersion, reason, schema_version })
 }
 
+#[inline(always)]
 fn judge_fields<'a>(
     settings: &DecodeSettings,
     header: &RawHeader<'a>,
     schema_version: Cow<'a, str>,
     record_timestamp_ms: Option<i64>,
-    spare: &mut String,
+    unescaped_body: &'a Unescaped,
 ) -> Result<DecodedEvent<'a>, Rejection> {
     let event_id = required_string(header, Field::EventId)?;
     let event_timestamp_us = event_timestamp(header)?;
     let video_id = required_string(header, Field::VideoId)?;
     let user_id = required_string(header, Field::UserId)?;
     let event_type = event_type(header)?;
-    let payload_json = body(header, spare)?;
+    let payload_json = body(header, unescaped_body)?;
     let body_watch_time_ms = match header.get(Field::Payload) {
         Some(_) => header.payload_watch_time_ms,
         None => watch_time::of_text(&payload_json),
@@ -216,11 +238,12 @@ fn refuse_future(
     Err(Rejection::new(ErrorCode::FutureTimestamp, reason))
 }
 
+#[inline]
 fn event_timestamp(header: &RawHeader<'_>) -> Result<i64, Rejection> {
     let field = Field::EventTimestamp;
     let raw = required(header, field)?;
     let timestamp_us = match raw.as_bytes().first() {
-        Some(b'"') => parse_rfc3339_us(&non_empty_string(field, raw)?),
+        Some(b'"') => parse_rfc3339_us(&required_string(header, field)?),
         Some(b'-' | b'0'..=b'9') => parse_epoch_ms_us(raw),
         _ => return Err(Rejection::wrong_type(field, "a string or a number", raw)),
     };
@@ -233,17 +256,19 @@ fn event_timestamp(header: &RawHeader<'_>) -> Result<i64, Rejection> {
     })
 }
 
+#[inline]
 fn event_type(header: &RawHeader<'_>) -> Result<EventType, Rejection> {
-    let raw = required(header, Field::EventType)?;
-    let name = non_empty_string(Field::EventType, raw)?;
+    let name = required_string(header, Field::EventType)?;
     EventType::parse(&name).ok_or_else(|| {
         let names = EventType::ALL.map(EventType::as_str).join(", ");
+        let raw = header.get(Field::EventType).unwrap_or_default();
         let reason = format!("event_type {} is none of {names}", shown(raw));
         Rejection::new(ErrorCode::UnknownEventType, reason)
     })
 }
 
-fn body<'a>(header: &RawHeader<'a>, spare: &mut String) -> Result<Cow<'a, str>, Rejection> {
+#[inline]
+fn body<'a>(header: &RawHeader<'a>, unescaped_body: &'a Unescaped) -> Result<Cow<'a, str>, Rejection> {
     let (object, string) = (header.get(Field::Payload), header.get(Field::PayloadJson));
     if let Some(raw) = string.filter(|raw| !raw.starts_with('"')) {
         return Err(Rejection::wrong_type(Field::PayloadJson, "a string", raw));
@@ -251,7 +276,9 @@ fn body<'a>(header: &RawHeader<'a>, spare: &mut String) -> Result<Cow<'a, str>, 
     match (object, string) {
         (Some(raw), _) if raw.starts_with('{') => Ok(Cow::Borrowed(raw)),
         (Some(raw), _) => Err(Rejection::wrong_type(Field::Payload, "an object", raw)),
-        (None, Some(raw)) => string_content(Field::PayloadJson, raw, spare),
+        (None, Some(raw)) => {
+            header.string_body(unescaped_body).map_err(|_| lone_surrogate(Field::PayloadJson, raw))
+        }
         (None, None) => Ok(Cow::Borrowed(EMPTY_BODY)),
     }
 }
@@ -285,28 +312,38 @@ fn required<'a>(header: &RawHeader<'a>, field: Field) -> Result<&'a str, Rejecti
     header.get(field).ok_or_else(|| missing(field, "is absent or null"))
 }
 
+#[inline(always)]
 fn required_string<'a>(header: &RawHeader<'a>, field: Field) -> Result<Cow<'a, str>, Rejection> {
-    non_empty_string(field, required(header, field)?)
+    match header.string_as_written(field) {
+        Some(content) if !content.is_empty() => Ok(Cow::Borrowed(content)),
+        _ => uncommon_string(header, field),
+    }
 }
 
-fn non_empty_string(field: Field, raw: &str) -> Result<Cow<'_, str>, Rejection> {
-    let content = string_content(field, raw, &mut String::new())?;
+/// A string that has to be unescaped, or none.
+#[cold]
+fn uncommon_string<'a>(header: &RawHeader<'a>, field: Field) -> Result<Cow<'a, str>, Rejection> {
+    let content = string_content(header, field, required(header, field)?)?;
     if content.is_empty() { Err(missing(field, "is empty")) } else { Ok(content) }
 }
 
+#[cold]
 fn missing(field: Field, how: &str) -> Rejection {
     Rejection::new(ErrorCode::MissingField, format!("{} {how}", field.name()))
 }
 
-/// The content of a field that must be a string.
-fn string_content<'a>(field: Field, raw: &'a str, spare: &mut String) -> Result<Cow<'a, str>, Rejection> {
+/// The content of a field that must be a string and whose source text is `raw`.
+#[inline]
+fn string_content<'a>(header: &RawHeader<'a>, field: Field, raw: &str) -> Result<Cow<'a, str>, Rejection> {
     if !raw.starts_with('"') {
         return Err(Rejection::wrong_type(field, "a string", raw));
     }
-    unescape(raw, spare).map_err(|_| {
-        let reason = format!("{} has a lone surrogate, which is not UTF-8: {}", field.name(), shown(raw));
-        Rejection::new(ErrorCode::MalformedJson, reason)
-    })
+    header.string(field).map_err(|_| lone_surrogate(field, raw))
+}
+
+fn lone_surrogate(field: Field, raw: &str) -> Rejection {
+    let reason = format!("{} has a lone surrogate, which is not UTF-8: {}", field.name(), shown(raw));
+    Rejection::new(ErrorCode::MalformedJson, reason)
 }
 
 /// What the source text of a JSON value is, in words.

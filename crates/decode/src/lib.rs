@@ -36,17 +36,19 @@
 
 mod columns;
 mod decoder;
+mod digits;
 mod hash;
 mod header;
 mod json_string;
 mod judge;
+mod marks;
 mod nesting;
 mod reason;
 mod scan;
 mod settings;
 mod timestamp;
+mod unescaped;
 mod watch_time;
-mod word_search;
 
 pub use decoder::EventDecoder;
 pub use hash::{event_id_hash, record_hash};

@@ -1,14 +1,22 @@
 //! Walks over JSON source text: checks the grammar of RFC 8259 and hands out the source text of keys and values.
 //!
 //! No value is built, nothing recurses, and common records allocate nothing. It is written out because one pass does
-//! here what takes three with a parser for general use (grammar, depth, fields of the body). Measured with the
-//! `decode_rate` example: 1.0 CPU s per million events through serde_json's raw values, about 0.6 through this. Tests
-//! and the fuzz target hold it to serde_json's verdicts.
+//! here what takes three with a parser for general use (grammar, depth, fields of the body). Measured: 1.0 CPU s per
+//! million events through serde_json's raw values, a third of it through this (docs/performance.md). Tests and the
+//! fuzz target hold it to serde_json's verdicts.
+
+mod strings;
 
 use std::fmt;
 
+use crate::digits::leading_digits;
+use crate::marks::Marks;
 use crate::nesting::Nesting;
-use crate::word_search::plain_length;
+
+pub(crate) use strings::StringContent;
+
+/// What walking over a part of a text gives. The fault is boxed so that the common case fits a register.
+pub(crate) type Walked<T> = Result<T, Box<Fault>>;
 
 /// Where and why a text is not what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,23 +58,36 @@ impl fmt::Display for Fault {
     }
 }
 
+/// A key's place in the text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// Where its opening quote stands.
+    start: usize,
+    /// Where the text goes on behind its closing quote.
+    end: usize,
+    /// Whether it holds escapes.
+    pub(crate) is_escaped: bool,
+}
+
 /// A position in a text. Every method moves it forward over what it names, or reports a fault.
 pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     max_depth: usize,
+    marks: Marks<'a>,
 }
 
 impl<'a> Scanner<'a> {
     /// Walks over a text that must be one JSON object with nothing but white space around it; it is level 1, and no
-    /// level may lie deeper than `max_depth`. `on_entry` gets each key's source text, with the scanner at the value:
-    /// it must move over that value, with [`value`](Self::value) or [`object`](Self::object).
+    /// level may lie deeper than `max_depth`. `on_entry` gets each key, with the scanner at the value: it must move
+    /// over that value, with [`value`](Self::value), [`object`](Self::object) or [`string_into`](Self::string_into).
+    #[inline]
     pub(crate) fn walk_object(
         text: &'a str,
         max_depth: usize,
-        on_entry: impl FnMut(&mut Self, &'a str) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let mut scanner = Self { text, at: 0, max_depth };
+        on_entry: impl FnMut(&mut Self, Key) -> Walked<()>,
+    ) -> Walked<()> {
+        let mut scanner = Self::at_start_of(text, max_depth);
         scanner.skip_white_space();
         if scanner.peek() != Some(b'{') {
             return Err(scanner.expected("an object"));
@@ -76,27 +97,49 @@ impl<'a> Scanner<'a> {
         if scanner.at < text.len() { Err(scanner.expected("the end")) } else { Ok(()) }
     }
 
+    /// At the first byte of `text`.
+    #[inline]
+    pub(crate) fn at_start_of(text: &'a str, max_depth: usize) -> Self {
+        Self { text, at: 0, max_depth, marks: Marks::new(text.as_bytes()) }
+    }
+
     /// The byte here; `None` at the end.
+    #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
     /// Where it stands, in bytes.
+    #[inline]
     pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// The source text from `start` to here.
+    #[inline]
     pub(crate) fn source_since(&self, start: usize) -> &'a str {
         &self.text[start..self.at]
     }
 
+    /// A key's source text with its quotes.
+    #[inline]
+    pub(crate) fn raw_key(&self, key: Key) -> &'a str {
+        &self.text[key.start..key.end]
+    }
+
+    /// What stands between a key's quotes.
+    #[inline]
+    pub(crate) fn raw_name(&self, key: Key) -> &'a [u8] {
+        &self.text.as_bytes()[key.start + 1..key.end - 1]
+    }
+
     /// Moves over the object whose `{` is here and which is level `level`, entry by entry.
+    #[inline]
     pub(crate) fn object(
         &mut self,
         level: usize,
-        mut on_entry: impl FnMut(&mut Self, &'a str) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut on_entry: impl FnMut(&mut Self, Key) -> Walked<()>,
+    ) -> Walked<()> {
         if level > self.max_depth {
             return Err(self.fault(FaultKind::TooDeep));
         }
@@ -122,35 +165,35 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Moves over the value here, which stands inside `level` levels; its source text.
-    pub(crate) fn value(&mut self, level: usize) -> Result<&'a str, Fault> {
-        let start = self.at;
+    /// Moves over the value here, which stands inside `level` levels.
+    #[inline(always)]
+    pub(crate) fn value(&mut self, level: usize) -> Walked<()> {
         match self.peek() {
-            Some(b'{' | b'[') => self.container(level)?,
-            _ => self.scalar()?,
+            Some(b'{' | b'[') => self.container(level),
+            _ => self.scalar(),
         }
-        Ok(self.source_since(start))
     }
 
-    /// Moves over a key, its colon and the white space around that; the key's source text with its quotes.
-    fn key(&mut self) -> Result<&'a str, Fault> {
+    /// Moves over a key, its colon and the white space around that.
+    #[inline(always)]
+    fn key(&mut self) -> Walked<Key> {
         let start = self.at;
         if self.peek() != Some(b'"') {
             return Err(self.expected("a key in quotes"));
         }
-        self.string()?;
-        let key = self.source_since(start);
+        let is_escaped = self.string()?;
+        let end = self.at;
         self.skip_white_space();
         if self.peek() != Some(b':') {
             return Err(self.expected("`:`"));
         }
         self.at += 1;
         self.skip_white_space();
-        Ok(key)
+        Ok(Key { start, end, is_escaped })
     }
 
     /// Moves over the object or array here and all it contains.
-    fn container(&mut self, level: usize) -> Result<(), Fault> {
+    fn container(&mut self, level: usize) -> Walked<()> {
         let mut nesting = Nesting::default();
         loop {
             match self.peek() {
@@ -178,7 +221,7 @@ impl<'a> Scanner<'a> {
 
     /// Behind a value (or at an empty container's bracket): closes what closes here, up to the next value. True when
     /// the outermost one has closed.
-    fn close_or_go_on(&mut self, nesting: &mut Nesting) -> Result<bool, Fault> {
+    fn close_or_go_on(&mut self, nesting: &mut Nesting) -> Walked<bool> {
         loop {
             self.skip_white_space();
             match self.peek() {
@@ -204,9 +247,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves over a string, number, `true`, `false` or `null`.
-    fn scalar(&mut self) -> Result<(), Fault> {
+    #[inline(always)]
+    fn scalar(&mut self) -> Walked<()> {
         match self.peek() {
-            Some(b'"') => self.string(),
+            Some(b'"') => self.string().map(|_| ()),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word("true"),
             Some(b'f') => self.word("false"),
@@ -215,7 +259,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn word(&mut self, word: &'static str) -> Result<(), Fault> {
+    fn word(&mut self, word: &'static str) -> Walked<()> {
         if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             return Err(self.expected(word));
         }
@@ -223,7 +267,8 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn number(&mut self) -> Result<(), Fault> {
+    #[inline]
+    fn number(&mut self) -> Walked<()> {
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
@@ -247,58 +292,37 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves over one or more digits.
-    fn digits(&mut self) -> Result<(), Fault> {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
+    #[inline]
+    fn digits(&mut self) -> Walked<()> {
+        let count = leading_digits(&self.text.as_bytes()[self.at..]);
+        if count == 0 {
+            return Err(self.expected("a digit"));
         }
-        if self.at == start { Err(self.expected("a digit")) } else { Ok(()) }
-    }
-
-    /// Moves over the string whose opening quote is here.
-    fn string(&mut self) -> Result<(), Fault> {
-        let bytes = self.text.as_bytes();
-        self.at += 1;
-        loop {
-            self.at += plain_length(&bytes[self.at..]);
-            match bytes.get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some(b'\\') => self.escape()?,
-                Some(_) => return Err(self.fault(FaultKind::ControlCharacter)),
-                None => return Err(self.expected("a closing quote")),
-            }
-        }
-    }
-
-    /// Moves over the escape whose backslash is here. A surrogate without its other half is well-formed JSON.
-    fn escape(&mut self) -> Result<(), Fault> {
-        let rest = &self.text.as_bytes()[self.at..];
-        match rest.get(1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') if rest.get(2..6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) => {
-                self.at += 6;
-            }
-            _ => return Err(self.fault(FaultKind::BadEscape)),
-        }
+        self.at += count;
         Ok(())
     }
 
+    #[inline(always)]
     fn skip_white_space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
     }
 
-    fn expected(&self, what: &'static str) -> Fault {
+    #[inline(always)]
+    fn expected(&self, what: &'static str) -> Box<Fault> {
         self.fault(FaultKind::Expected(what))
     }
 
-    fn fault(&self, kind: FaultKind) -> Fault {
-        Fault { at: self.at, kind }
+    #[inline(always)]
+    fn fault(&self, kind: FaultKind) -> Box<Fault> {
+        fault_at(self.at, kind)
     }
+}
+
+#[cold]
+fn fault_at(at: usize, kind: FaultKind) -> Box<Fault> {
+    Box::new(Fault { at, kind })
 }
 
 fn closing_bracket(nesting: &Nesting) -> u8 {

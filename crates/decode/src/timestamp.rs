@@ -2,6 +2,8 @@
 //!
 //! Written out instead of borrowed from a date library because validity must not change with a library's update.
 
+use crate::digits::plain_number;
+
 /// The latest time a table can hold: 9999-12-31T23:59:59.999999Z, in microseconds since the epoch.
 pub(crate) const MAX_TIMESTAMP_US: i64 = 253_402_300_799_999_999;
 
@@ -49,7 +51,7 @@ pub(crate) fn parse_rfc3339_us(text: &str) -> Option<i64> {
 /// Microseconds since the epoch of a JSON number's source text that is a plain integer of milliseconds. `None` for
 /// fractions, exponents and moments outside 1970 to 9999.
 pub(crate) fn parse_epoch_ms_us(raw_number: &str) -> Option<i64> {
-    let milliseconds: i64 = raw_number.parse().ok()?;
+    let milliseconds = plain_number(raw_number).or_else(|| raw_number.parse().ok())?;
     in_range(milliseconds.checked_mul(1_000)?)
 }
 

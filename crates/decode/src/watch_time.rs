@@ -1,50 +1,54 @@
 //! Reads `watch_time_ms` out of an event's body, for the aggregator.
 
+use crate::digits::plain_number;
 use crate::json_string::unescape;
-use crate::scan::{Fault, Scanner};
+use crate::scan::{Key, Scanner, Walked};
 
 /// The longest watch time that counts, in milliseconds: seven days. A longer one is a broken client's and counts 0.
 pub const MAX_WATCH_TIME_MS: i64 = 604_800_000;
 
 const FIELD: &str = "watch_time_ms";
-const RAW_KEY: &str = "\"watch_time_ms\"";
 
 /// The top-level `watch_time_ms` of a body, in milliseconds; 0 when the body isn't one JSON object or the field is
 /// absent, no whole number, or outside 0 to [`MAX_WATCH_TIME_MS`]. Of several, the last one counts.
 pub fn of_text(body: &str) -> i64 {
     let mut found = 0;
-    let walked = Scanner::walk_object(body, usize::MAX, |scanner, raw_key| {
-        take_entry(scanner, raw_key, 1, &mut found)
-    });
+    let walked =
+        Scanner::walk_object(body, usize::MAX, |scanner, key| take_entry(scanner, key, 1, &mut found));
     if walked.is_ok() { found } else { 0 }
 }
 
 /// The same of the object whose `{` is at the scanner and which is level `level`; moves over it.
-pub(crate) fn of_object(scanner: &mut Scanner<'_>, level: usize) -> Result<i64, Fault> {
+pub(crate) fn of_object(scanner: &mut Scanner<'_>, level: usize) -> Walked<i64> {
     let mut found = 0;
-    scanner.object(level, |inner, raw_key| take_entry(inner, raw_key, level, &mut found))?;
+    scanner.object(level, |inner, key| take_entry(inner, key, level, &mut found))?;
     Ok(found)
 }
 
-fn take_entry(scanner: &mut Scanner<'_>, raw_key: &str, level: usize, found: &mut i64) -> Result<(), Fault> {
-    let raw_value = scanner.value(level)?;
-    if is_the_field(raw_key) {
-        *found = whole_number(raw_value).unwrap_or(0);
+#[inline(always)]
+fn take_entry(scanner: &mut Scanner<'_>, key: Key, level: usize, found: &mut i64) -> Walked<()> {
+    let start = scanner.position();
+    scanner.value(level)?;
+    if is_the_field(scanner, key) {
+        *found = whole_number(scanner.source_since(start)).unwrap_or(0);
     }
     Ok(())
 }
 
-fn is_the_field(raw_key: &str) -> bool {
-    raw_key == RAW_KEY
-        || (raw_key.contains('\\') && unescape(raw_key, &mut String::new()).is_ok_and(|key| key == FIELD))
+#[inline]
+fn is_the_field(scanner: &Scanner<'_>, key: Key) -> bool {
+    if key.is_escaped {
+        return unescape(scanner.raw_key(key)).is_ok_and(|name| name == FIELD);
+    }
+    scanner.raw_name(key) == FIELD.as_bytes()
 }
 
 /// The number whose source text is `raw` when it is whole and in range.
 fn whole_number(raw: &str) -> Option<i64> {
-    let number = match raw.parse::<i64>() {
-        Ok(integer) => integer,
+    let number = match plain_number(raw) {
+        Some(integer) => integer,
         // `5400.0` and `5.4e3` are the same JSON number as 5400. Text of another type fails here.
-        Err(_) => {
+        None => {
             let float: f64 = raw.parse().ok()?;
             let is_in_range = (0.0..=MAX_WATCH_TIME_MS as f64).contains(&float);
             if !is_in_range || float.fract() != 0.0 {

@@ -20,7 +20,7 @@ pub(crate) struct Checkpoint {
 }
 
 /// Checkpoints by rising offset, and so by stream time that never falls.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Checkpoints {
     horizon_us: i64,
     /// Never empty: the first one serves any flush to come.

@@ -5,6 +5,7 @@
 //! reads those again has the same set, the cap included.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -59,6 +60,19 @@ pub(crate) struct DedupSet {
     front: u32,
     newest: HashTable<Place>,
     cap_evictions: u64,
+}
+
+/// What decides: each id with its last sighting, oldest first. Superseded sightings and numbers do not.
+impl fmt::Debug for DedupSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbered = self.ring.iter().zip(0_u32..);
+        let newest = numbered.filter_map(|(sighting, index)| {
+            let number = self.front.wrapping_add(index);
+            let place = self.newest.find(table_hash(sighting.fingerprint()), |other| other.number == number);
+            place.map(|_| (sighting.id_high, sighting.id_low, sighting.stream_time_us))
+        });
+        formatter.debug_list().entries(newest).entry(&self.cap_evictions).finish()
+    }
 }
 
 impl DedupSet {

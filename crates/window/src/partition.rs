@@ -23,7 +23,7 @@ const WARM_ROWS: usize = 32;
 
 /// A window not yet closed. It opens with its first record, even if that is a duplicate: a restart has to judge that
 /// record again, and judges it right only when it reads from before it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct OpenWindow {
     /// The first record, and stream time before it.
     first: Checkpoint,
@@ -31,8 +31,8 @@ struct OpenWindow {
     events: u64,
 }
 
-/// Windows, watermark and deduplication of one source partition.
-#[derive(Clone)]
+/// Windows, watermark and deduplication of one source partition. States that print alike behave alike.
+#[derive(Clone, Debug)]
 pub struct PartitionWindows {
     durations: Durations,
     /// The reader's position: offset of the first record not yet applied.

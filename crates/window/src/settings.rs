@@ -27,7 +27,7 @@ impl Default for WindowSettings {
 }
 
 /// The durations of [`WindowSettings`] in microseconds, none negative.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Durations {
     pub(crate) watermark_delay_us: i64,
     pub(crate) allowed_lateness_us: i64,

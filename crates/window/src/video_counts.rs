@@ -1,5 +1,8 @@
 //! Counts per video of one window.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use hashbrown::HashMap;
 use pulselake_model::{EventType, GoldRow, WindowCounters};
 
@@ -10,6 +13,13 @@ use pulselake_model::{EventType, GoldRow, WindowCounters};
 #[derive(Clone, Default)]
 pub(crate) struct VideoCounts {
     videos: HashMap<Box<str>, WindowCounters>,
+}
+
+/// By rising id: the map's own order changes from run to run.
+impl fmt::Debug for VideoCounts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_map().entries(self.videos.iter().collect::<BTreeMap<_, _>>()).finish()
+    }
 }
 
 impl VideoCounts {

@@ -1,17 +1,22 @@
-//! Prints how many CPU seconds one million events cost, deduplication included.
+//! What windows cost: decoded batches in, gold rows out. `cargo bench -p pulselake-window`.
 //!
-//! Run with `cargo run --release -p pulselake-window --example window_rate`. The stream: one partition, 1,000 or 10,000 events
-//! a second of stream time, 20,000 videos of which few take most of the traffic, 1 % retries, a flush every ten batches.
+//! One partition, 1,000 or 10,000 events a second of stream time, 20,000 videos of which few take most of the traffic, 1 %
+//! retries, a flush every ten batches. Criterion's `thrpt` line gives events per second: on an otherwise idle core, a
+//! million divided by it is CPU seconds per million events.
+#![allow(missing_docs)]
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
+use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use pulselake_model::{DecodedBatch, ErrorCode, EventColumns, EventType};
 use pulselake_window::{PartitionWindows, WindowSettings};
 
 const EVENTS_PER_BATCH: i64 = 10_000;
-const BATCHES: i64 = 300;
+const BATCHES: i64 = 200;
+/// Behind so many the set of ids is as large as it gets.
+const WARM_UP_BATCHES: usize = 150;
+const BATCHES_PER_FLUSH: usize = 10;
 const VIDEOS: u64 = 20_000;
 
 /// A splitmix64 step: enough randomness for a load, the same in every run.
@@ -57,46 +62,46 @@ fn batch(first_offset: i64, event_spacing_us: i64) -> DecodedBatch {
     }
 }
 
-/// CPU time of this process in seconds, where the system tells it.
-fn cpu_seconds() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
-    let nanos: f64 = text.split_whitespace().next()?.parse().ok()?;
-    Some(nanos / 1e9)
+/// Windows in their steady state: as many ids come in as go out.
+fn warmed_up(settings: WindowSettings, batches: &[DecodedBatch]) -> PartitionWindows {
+    let mut windows = PartitionWindows::new(settings, None, 0);
+    apply(&mut windows, &batches[..WARM_UP_BATCHES]);
+    windows
 }
 
-fn main() {
-    for events_per_second in [1_000, 10_000] {
-        let spacing_us = 1_000_000 / events_per_second;
-        let batches: Vec<_> =
-            (0..BATCHES).map(|number| batch(number * EVENTS_PER_BATCH, spacing_us)).collect();
-        let without = WindowSettings { dedup_horizon_ms: 0, ..WindowSettings::default() };
-        for (name, settings) in [("with dedup", WindowSettings::default()), ("without dedup", without)] {
-            let mut windows = PartitionWindows::new(settings, None, 0);
-            // The set of ids grows through the first half and turns over in the second.
-            let halves = batches.chunks(BATCHES as usize / 2);
-            for (phase, half) in ["growing", "steady"].into_iter().zip(halves) {
-                measure(&format!("{events_per_second}/s {name}, {phase}"), &mut windows, half);
-            }
-        }
-    }
-}
-
-fn measure(name: &str, windows: &mut PartitionWindows, batches: &[DecodedBatch]) {
-    let (wall, cpu) = (Instant::now(), cpu_seconds());
+/// How many rows the batches close.
+fn apply(windows: &mut PartitionWindows, batches: &[DecodedBatch]) -> usize {
     let mut rows = 0;
     for (number, batch) in batches.iter().enumerate() {
         windows.apply(batch).expect("the batches follow one another");
-        if number % 10 == 9 {
+        if (number + 1) % BATCHES_PER_FLUSH == 0 {
             rows += windows.flush().map_or(0, |flush| flush.rows.len());
         }
     }
-    let wall_s = wall.elapsed().as_secs_f64();
-    let cpu_s = cpu.zip(cpu_seconds()).map_or(wall_s, |(before, after)| after - before);
-    let millions = (batches.len() as i64 * EVENTS_PER_BATCH) as f64 / 1e6;
-    println!(
-        "{name}: {:.3} CPU s and {:.3} wall s per million events; {rows} rows, {} ids at the end",
-        cpu_s / millions,
-        wall_s / millions,
-        windows.dedup_len(),
-    );
+    rows
 }
+
+fn windows(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("windows");
+    let events = (BATCHES as u64 - WARM_UP_BATCHES as u64) * EVENTS_PER_BATCH as u64;
+    group.throughput(Throughput::Elements(events)).sample_size(10).sampling_mode(SamplingMode::Flat);
+    for events_per_second in [1_000, 10_000] {
+        let batches: Vec<DecodedBatch> = (0..BATCHES)
+            .map(|number| batch(number * EVENTS_PER_BATCH, 1_000_000 / events_per_second))
+            .collect();
+        let without = WindowSettings { dedup_horizon_ms: 0, ..WindowSettings::default() };
+        for (name, settings) in [("dedup", WindowSettings::default()), ("no_dedup", without)] {
+            group.bench_function(format!("{name}/{events_per_second}_per_s"), |bencher| {
+                bencher.iter_batched_ref(
+                    || warmed_up(settings, &batches),
+                    |windows| apply(windows, &batches[WARM_UP_BATCHES..]),
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, windows);
+criterion_main!(benches);

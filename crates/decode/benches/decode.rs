@@ -1,42 +1,42 @@
-//! Prints the decoder's cost in CPU seconds per million events: `cargo run --release -p pulselake-decode --example
-//! decode_rate [EVENTS]`. Two forms of event, as real producers send them; the whole path, batch in, Arrow columns out.
+//! What decoding costs: batches in, Arrow columns out. `cargo bench -p pulselake-decode`.
+//!
+//! Two forms of event, as real producers send them: the load test's (epoch milliseconds, the body as a string) and the
+//! generator's (RFC 3339, the body as an object). Criterion's `thrpt` line gives events per second: on an otherwise
+//! idle core, a million divided by it is CPU seconds per million events.
+#![allow(missing_docs)]
 
-use std::time::Instant;
-
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pulselake_decode::{DecodeSettings, EventDecoder};
 use pulselake_model::{EventType, RawBatch};
 
-const DEFAULT_EVENTS: u64 = 1_000_000;
 const BATCH_RECORDS: u64 = 5_000;
+/// So many batches are decoded in turn that a batch has left the processor's nearest caches when it comes again.
+const BATCHES: u64 = 20;
 const FIRST_EVENT_MS: u64 = 1_770_458_400_000;
 
-fn main() {
-    let events = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(DEFAULT_EVENTS);
-    let batch_count = events.div_ceil(BATCH_RECORDS);
-    measure("epoch milliseconds, payload_json string", batch_count, string_body_event);
-    measure("RFC 3339, payload object", batch_count, object_body_event);
+fn decode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decode");
+    group.throughput(Throughput::Elements(BATCH_RECORDS));
+    let forms =
+        [("payload_json_string", batches(string_body_event)), ("payload_object", batches(object_body_event))];
+    for (name, batches) in &forms {
+        let mut decoder = EventDecoder::new(DecodeSettings::for_topic("content_events"));
+        let first = decoder.decode(&batches[0], 0);
+        assert_eq!(first.events.num_rows() as u64, BATCH_RECORDS, "every event is valid");
+        let mut turn = batches.iter().cycle();
+        group.bench_function(*name, |bencher| {
+            bencher.iter_batched(
+                || turn.next(),
+                |next| next.map(|batch| decoder.decode(batch, 0)),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
 }
 
-fn measure(name: &str, batch_count: u64, event: fn(u64) -> String) {
-    let batches: Vec<RawBatch> = (0..batch_count).map(|index| batch(index * BATCH_RECORDS, event)).collect();
-    let events = batch_count * BATCH_RECORDS;
-    let bytes_per_event = batches.iter().map(|batch| batch.bytes.len() as u64).sum::<u64>() / events;
-    let mut decoder = EventDecoder::new(DecodeSettings::for_topic("content_events"));
-    let (cpu_before, started) = (cpu_seconds(), Instant::now());
-    let valid: usize = batches.iter().map(|batch| decoder.decode(batch, 0).events.num_rows()).sum();
-    let elapsed_s = started.elapsed().as_secs_f64();
-    let on_cpu_s = cpu_seconds().zip(cpu_before).map_or(f64::NAN, |(after, before)| after - before);
-    assert_eq!(valid as u64, events, "every event is valid");
-    let per_million = 1e6 / events as f64;
-    let (cpu_s, wall_s) = (on_cpu_s * per_million, elapsed_s * per_million);
-    println!("{name}: {cpu_s:.3} CPU s, {wall_s:.3} s per million events of {bytes_per_event} bytes");
-}
-
-/// Time this thread spent on a CPU; `None` where the kernel doesn't tell.
-fn cpu_seconds() -> Option<f64> {
-    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanoseconds: f64 = statistics.split_whitespace().next()?.parse().ok()?;
-    Some(nanoseconds / 1e9)
+fn batches(event: fn(u64) -> String) -> Vec<RawBatch> {
+    (0..BATCHES).map(|index| batch(index * BATCH_RECORDS, event)).collect()
 }
 
 fn batch(first: u64, event: fn(u64) -> String) -> RawBatch {
@@ -98,3 +98,6 @@ fn object_body_event(index: u64) -> String {
         bits % 60_000,
     )
 }
+
+criterion_group!(benches, decode);
+criterion_main!(benches);
