@@ -36,8 +36,10 @@ test-with-broker:
 soak: ## The tests in their long forms (many more crashes, hours of stream time)
 	PULSELAKE_SOAK=1 $(MAKE) --no-print-directory test
 
-bench: build ## The load tests of load-tests/; ARGS='…' is passed on
-	load-tests/run.sh $(ARGS)
+# Both programs in one call: apart, they would compile many dependencies twice, each with its own features.
+bench: programs ## A load test of load-tests/; ARGS='live --rate 10000' says which and how
+	cargo build --locked --release -p pulselake -p pulselake-bench
+	load-tests/run.sh $(or $(ARGS),drain)
 
 deny: ## Licences, sources and doubled versions of all dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny was not found: cargo install --locked cargo-deny" >&2; exit 1; }

@@ -1,0 +1,50 @@
+//! `pulselake-bench`: load tests of the engine, as it is delivered, from outside.
+//!
+//! # Layout
+//! `scenarios` has one file for each test. They stand on: `engine` (the engine as a process and what it uses),
+//! `events`, `bulk` and `paced` (what is sent, and how), `topic`, `engine_log`, `metrics` and `lake_watch` (what can be
+//! seen), `latency` (what follows from it), `proc_fs`, `statistics` and `report`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod arguments;
+mod bulk;
+mod cli;
+mod engine;
+mod engine_log;
+mod events;
+mod lake_watch;
+mod latency;
+mod metrics;
+mod paced;
+mod proc_fs;
+mod report;
+mod scenarios;
+mod statistics;
+mod topic;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Exit code when everything was measured, but a limit was not met.
+const EXIT_LIMIT_MISSED: u8 = 3;
+
+fn main() -> ExitCode {
+    let outcome = match cli::Cli::parse().scenario {
+        cli::Scenario::Drain(args) => scenarios::drain::run(&args),
+        cli::Scenario::Live(args) => scenarios::live::run(&args),
+        cli::Scenario::Recovery(args) => scenarios::recovery::run(&args),
+        cli::Scenario::Scaling(args) => scenarios::scaling::run(&args),
+    };
+    match outcome {
+        Ok((report, all_met)) => {
+            println!("{report:#}");
+            if all_met { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LIMIT_MISSED) }
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
