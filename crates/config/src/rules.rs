@@ -108,6 +108,7 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("lake.catalog_uri_file", Text),
     ("lake.warehouse", Text),
     ("lake.fsync", Boolean),
+    ("lake.connect_timeout_ms", integer(100, 10 * MINUTE_MS, "milliseconds")),
     ("http.bind", BindAddress),
     ("http.token", Token),
     ("http.token_file", Text),

@@ -38,7 +38,7 @@ pub enum SourceError {
     },
     /// The topic is not there.
     #[error(
-        "topic {topic:?} does not exist at {brokers}; create it (kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions 12) or correct the name"
+        "topic {topic:?} does not exist at {brokers}; create it (kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions 12) or correct the name; where tables were filled from a topic of that name before, a new topic needs another data directory"
     )]
     UnknownTopic {
         /// Its name.
@@ -46,9 +46,17 @@ pub enum SourceError {
         /// The bootstrap addresses.
         brokers: String,
     },
+    /// The topic was deleted while it was read, and another one has its name now.
+    #[error(
+        "topic {topic:?} was deleted and created again while it was read: the topic was recreated, and its offsets name other records now; nothing of the new topic was taken; use a new topic name, or a new data directory"
+    )]
+    TopicRecreated {
+        /// Its name.
+        topic: String,
+    },
     /// The partition is not there.
     #[error(
-        "{topic} has no partition {partition}; was the topic recreated with fewer partitions, or the source exchanged?"
+        "{topic} has no partition {partition}: the topic was deleted or recreated with fewer partitions, or the source exchanged; a new topic needs another data directory"
     )]
     UnknownPartition {
         /// Topic or what stands for it.
@@ -160,6 +168,7 @@ impl SourceError {
             Self::BrokerUnreachable { .. } | Self::Unavailable { .. } => ErrorAction::Retry,
             Self::NotAssigned { .. } | Self::Closed => ErrorAction::LetGo,
             Self::UnknownTopic { .. }
+            | Self::TopicRecreated { .. }
             | Self::UnknownPartition { .. }
             | Self::OffsetOutOfRange { .. }
             | Self::Authentication { .. }

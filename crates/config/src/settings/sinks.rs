@@ -64,6 +64,8 @@ pub struct LakeSettings {
     pub warehouse: String,
     /// Whether files are flushed to the disk before they are committed.
     pub fsync: bool,
+    /// How long to wait at the start for a catalog that is locked.
+    pub connect_timeout_ms: u64,
 }
 
 impl Default for LakeSettings {
@@ -74,6 +76,7 @@ impl Default for LakeSettings {
             catalog_uri_file: String::new(),
             warehouse: String::new(),
             fsync: true,
+            connect_timeout_ms: 60_000,
         }
     }
 }

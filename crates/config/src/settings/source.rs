@@ -90,7 +90,7 @@ impl Default for KafkaSettings {
             group_id: "pulselake".to_owned(),
             group_mode: GroupMode::default(),
             group_instance_id: String::new(),
-            prefetch_max_bytes: 67_108_864,
+            prefetch_max_bytes: 134_217_728,
             connect_timeout_ms: 10_000,
             revoke_timeout_ms: 30_000,
             on_data_loss: OnDataLoss::default(),

@@ -19,6 +19,8 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::properties::log_level;
+use super::settings::KafkaSettings;
 use super::slot::{SharedSlot, Slot};
 use crate::{AssignmentEvent, RevokeAck, SourceError};
 
@@ -37,6 +39,10 @@ pub(super) struct Context {
     consumer: OnceLock<Weak<PulseConsumer>>,
     /// How often the connection was in trouble.
     trouble: AtomicU64,
+    /// Another topic has taken this one's name.
+    is_recreated: AtomicBool,
+    /// Whether librdkafka's debug lines were asked for.
+    shows_debug: bool,
     /// Wakes the watching thread: trouble or closing.
     wake: (Mutex<()>, Condvar),
 }
@@ -62,24 +68,33 @@ pub(super) fn eof_offset(reason: &str) -> Option<i64> {
     digits.parse().ok()
 }
 
+/// The topic that a debug line of librdkafka says has got another id: another topic of the same name.
+///
+/// librdkafka fetches by the topic's id, and after a deletion it goes on at the old offset with the id of the new
+/// topic. All that can be seen of it from outside is this line, and it comes before the id is exchanged: what was
+/// fetched before belongs to the old topic. The first id that a topic gets is no change.
+fn recreated_topic(message: &str) -> Option<&str> {
+    const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+    let (head, tail) = message.rsplit_once(" changed id from ")?;
+    let (old, _) = tail.split_once(" to ")?;
+    let (_, topic) = head.rsplit_once("Topic ")?;
+    (old != NO_ID).then_some(topic)
+}
+
 impl Context {
-    pub(super) fn new(
-        brokers: String,
-        topic: String,
-        group: String,
-        revoke_timeout: Duration,
-        events: Sender<AssignmentEvent>,
-    ) -> Self {
+    pub(super) fn new(settings: &KafkaSettings, events: Sender<AssignmentEvent>) -> Self {
         Self {
-            brokers,
-            topic,
-            group,
+            brokers: settings.brokers.clone(),
+            topic: settings.topic.clone(),
+            group: settings.group_id.clone(),
             is_closing: AtomicBool::new(false),
-            revoke_timeout,
+            revoke_timeout: settings.revoke_timeout,
             slots: Mutex::default(),
             events: Mutex::new(events),
             consumer: OnceLock::new(),
             trouble: AtomicU64::new(0),
+            is_recreated: AtomicBool::new(false),
+            shows_debug: matches!(log_level(&settings.properties), RDKafkaLogLevel::Debug),
             wake: Default::default(),
         }
     }
@@ -117,6 +132,13 @@ impl Context {
     pub(super) fn note_trouble(&self) {
         self.trouble.fetch_add(1, Ordering::AcqRel);
         self.wake_up();
+    }
+
+    /// The error of a topic that was recreated while it was read. Asked after a record was taken from the client:
+    /// without an answer, it was one of the old topic.
+    pub(super) fn recreated(&self) -> Option<SourceError> {
+        let is_recreated = self.is_recreated.load(Ordering::Acquire);
+        is_recreated.then(|| SourceError::TopicRecreated { topic: self.topic.clone() })
     }
 
     /// Lets the background threads end.
@@ -236,7 +258,12 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_line(level, facility, message);
+        if recreated_topic(message) == Some(self.topic.as_str()) {
+            self.is_recreated.store(true, Ordering::Release);
+        }
+        if self.shows_debug || !matches!(level, RDKafkaLogLevel::Debug) {
+            log_line(level, facility, message);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -280,6 +307,7 @@ pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::properties::consumer_config;
     use super::*;
     use rdkafka::ClientConfig;
     use rdkafka::mocking::MockCluster;
@@ -291,7 +319,7 @@ mod tests {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("t", 1, 1).unwrap();
         let (sender, _events) = std::sync::mpsc::channel();
-        let context = Context::new(String::new(), "t".into(), "g".into(), Duration::ZERO, sender);
+        let context = Context::new(&KafkaSettings { topic: "t".into(), ..Default::default() }, sender);
         let consumer: PulseConsumer = ClientConfig::new()
             .set("bootstrap.servers", cluster.bootstrap_servers())
             .set("group.id", "g")
@@ -310,6 +338,40 @@ mod tests {
         let (code, reason) = take_last_error().unwrap();
         assert_eq!(code, RDKafkaErrorCode::PartitionEOF);
         assert_eq!(eof_offset(&reason), Some(0), "{reason}");
+    }
+
+    #[test]
+    fn another_topic_of_the_same_name_is_recognised_by_its_id() {
+        let line =
+            |old: &str| format!("[thrd:main]: Topic t.1 changed id from {old} to uDNFMLP5Q_mWfDKBWl3vqw");
+        assert_eq!(recreated_topic(&line("7Cv8AhJmQmiKWxkcCpNQyA")), Some("t.1"));
+        assert_eq!(recreated_topic(&line("AAAAAAAAAAAAAAAAAAAAAA")), None);
+        assert_eq!(recreated_topic("[thrd:main]: Topic t.1 [0] Leader 1 Epoch 0"), None);
+    }
+
+    /// The form of the line is librdkafka's own: this fails when a newer one words it otherwise.
+    #[test]
+    fn the_librdkafka_that_is_linked_tells_the_id_of_a_topic() {
+        #[derive(Default)]
+        struct Lines(Mutex<String>);
+        impl ClientContext for Lines {
+            fn log(&self, _: RDKafkaLogLevel, _: &str, message: &str) {
+                self.0.lock().push_str(message);
+            }
+        }
+        impl ConsumerContext for Lines {}
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let settings =
+            KafkaSettings { brokers: cluster.bootstrap_servers(), topic: "t".into(), ..Default::default() };
+        let consumer: BaseConsumer<Lines> =
+            consumer_config(&settings, 1).unwrap().create_with_context(Lines::default()).unwrap();
+        consumer.subscribe(&["t"]).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !consumer.context().0.lock().contains("Topic t changed id from AAAAAAAAAAAAAAAAAAAAAA to ") {
+            let _ = consumer.poll(Duration::from_millis(50));
+            assert!(Instant::now() < deadline, "{}", consumer.context().0.lock());
+        }
     }
 
     #[test]

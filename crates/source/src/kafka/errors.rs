@@ -28,7 +28,9 @@ impl Place<'_> {
     pub(super) fn meaning(&self, code: Code, detail: &str) -> Meaning {
         let detail = if detail.is_empty() { code.to_string() } else { detail.to_owned() };
         match code {
-            Code::UnknownTopic | Code::UnknownTopicOrPartition => Meaning::Fatal(self.unknown_topic()),
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownTopicId => {
+                Meaning::Fatal(self.unknown_topic())
+            }
             Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => {
                 Meaning::Fatal(SourceError::Authentication { brokers: self.brokers.to_owned(), detail })
             }
@@ -72,6 +74,7 @@ impl Place<'_> {
             | Code::UnstableOffsetCommit
             | Code::ThrottlingQuotaExceeded
             | Code::StaleMemberEpoch
+            | Code::FencedMemberEpoch
             | Code::RebootstrapRequired
             | Code::BrokerDestroy
             | Code::DestroyBroker

@@ -21,9 +21,13 @@ const FIXED: [(&str, &str, &str); 5] = [
 const PARTITION_PREFETCH_MAX: u64 = 32 << 20;
 /// Smallest one: below it a fetch costs more than what it brings.
 const PARTITION_PREFETCH_MIN: u64 = 256 << 10;
-/// One part in so many of the memory is for the values in the queue.
+/// One part in so many of the memory is for the values in the queue; as much again is what one fetch may bring.
 const QUEUED_SHARE: u64 = 4;
-/// One part in so many of the memory is what a fetch may bring, as it comes over the network.
+/// Least that a fetch asks of each partition, bytes: the size up to which brokers take a producer's batch by default. A
+/// broker answers with whole batches for the first partition alone and cuts off what is too long for the others: with
+/// less than a batch, nearly all that comes over the network is thrown away and asked for again.
+const FETCH_MIN: u64 = 1 << 20;
+/// One part in so many of the memory is what one fetch may bring for all partitions together.
 const FETCHED_SHARE: u64 = 16;
 
 /// The consumer's configuration. `partitions` is how many the topic has, to divide the prefetch memory.
@@ -35,19 +39,20 @@ pub(super) fn consumer_config(
     let mut config = base_config(settings);
     // With a queue of its own, librdkafka applies its limit to each partition. It counts values; what it keeps of
     // a small message beside its value is as much again or more. A fetch that was on its way when the limit was
-    // reached comes on top, and unpacks to several times its size. Measured with 244-byte messages in lz4: the
-    // process grows by about the budget with these shares (and by seven times as much with halves).
+    // reached comes on top, and unpacks to several times its size.
     let share = (settings.prefetch_max_bytes / partitions.max(1) as u64)
         .clamp(PARTITION_PREFETCH_MIN, PARTITION_PREFETCH_MAX);
     config.set("queued.max.messages.kbytes", (share / QUEUED_SHARE / 1024).to_string());
-    config.set("max.partition.fetch.bytes", (share / FETCHED_SHARE).to_string());
-    let fetch_max_bytes = (settings.prefetch_max_bytes / FETCHED_SHARE).clamp(1 << 20, 52_428_800);
+    config.set("max.partition.fetch.bytes", (share / QUEUED_SHARE).max(FETCH_MIN).to_string());
+    let fetch_max_bytes = (settings.prefetch_max_bytes / FETCHED_SHARE).clamp(FETCH_MIN, 52_428_800);
     config.set("fetch.max.bytes", fetch_max_bytes.to_string());
     config.set("queued.min.messages", "10000000");
     // A partition whose queue was full is looked at again after this; the default, a second, starves a fast reader.
     config.set("fetch.queue.backoff.ms", "5");
-    // A partition that is opened or resumed waits for the running fetch of the others.
-    config.set("fetch.wait.max.ms", "100");
+    // One fetch at a time asks for all partitions whose queues have room. A partition that gets room, is opened or
+    // resumed waits for the running fetch of the others, which at the ends of those is this long: beside idle
+    // partitions a busy one would stand still most of the time.
+    config.set("fetch.wait.max.ms", "10");
     config.set("group.id", &settings.group_id);
     config.set("isolation.level", "read_committed");
     config.set("check.crcs", "true");
@@ -67,6 +72,10 @@ pub(super) fn consumer_config(
     for (key, value) in &settings.properties {
         config.set(key, value);
     }
+    // Lines about metadata are few (some with each refresh), and one of them says that the topic was recreated.
+    let asked = settings.properties.get("debug").filter(|names| !names.is_empty());
+    config.set("debug", asked.map_or_else(|| "metadata".to_owned(), |names| format!("{names},metadata")));
+    config.set_log_level(RDKafkaLogLevel::Debug);
     for (key, value, _) in FIXED.iter().filter(|(_, value, _)| !value.is_empty()) {
         config.set(*key, *value);
     }
@@ -155,13 +164,26 @@ mod tests {
     }
 
     #[test]
-    fn prefetch_of_all_partitions_stays_within_the_budget() {
+    fn queues_of_all_partitions_stay_within_the_budget() {
         for partitions in [1_usize, 3, 12, 100] {
             let config = consumer_config(&settings(&[]), partitions).unwrap();
             let queued: u64 = config.get("queued.max.messages.kbytes").unwrap().parse().unwrap();
-            let fetch: u64 = config.get("max.partition.fetch.bytes").unwrap().parse().unwrap();
-            let all = (queued * 1024 * 2 + fetch * 8) * partitions as u64;
-            assert!(all <= 64 << 20, "{partitions} partitions take {all} bytes");
+            let all = queued * 1024 * 4 * partitions as u64;
+            assert!(
+                all <= KafkaSettings::default().prefetch_max_bytes,
+                "{partitions} partitions take {all} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fetch_always_has_room_for_a_whole_batch() {
+        for partitions in [1_usize, 12, 1_000] {
+            let config = consumer_config(&settings(&[]), partitions).unwrap();
+            for property in ["max.partition.fetch.bytes", "fetch.max.bytes"] {
+                let bytes: u64 = config.get(property).unwrap().parse().unwrap();
+                assert!(bytes >= 1 << 20, "{property} is {bytes} with {partitions} partitions");
+            }
         }
     }
 
@@ -184,6 +206,15 @@ mod tests {
     fn any_other_property_goes_over_ours() {
         let config = consumer_config(&settings(&[("isolation.level", "read_uncommitted")]), 1).unwrap();
         assert_eq!(config.get("isolation.level"), Some("read_uncommitted"));
+    }
+
+    #[test]
+    fn the_lines_that_tell_a_recreated_topic_are_always_asked_for() {
+        let debug = |properties: &[(&str, &str)]| {
+            consumer_config(&settings(properties), 1).unwrap().get("debug").unwrap().to_owned()
+        };
+        assert_eq!(debug(&[]), "metadata");
+        assert_eq!(debug(&[("debug", "cgrp")]), "cgrp,metadata");
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub(super) struct KafkaReader {
 /// What one step of a poll came to.
 enum Step {
     Record,
+    /// The end as it was when this was fetched. In a live topic every fetch brings some records and such a report: to
+    /// stop at each would take one small fetch with each poll, and fall behind while the queue is full.
+    End,
     Empty,
     Stop,
 }
@@ -82,7 +85,7 @@ impl KafkaReader {
             Some(Ok(message)) => self.take_message(&message, batch),
             Some(Err(KafkaError::PartitionEOF(_))) => {
                 self.take_end();
-                Step::Stop
+                Step::End
             }
             Some(Err(error)) => {
                 let failure = self.judge(&error);
@@ -218,12 +221,15 @@ impl PartitionReader for KafkaReader {
             batch.bytes.reserve(self.last_bytes.min(max_bytes));
             while batch.records.len() < max_records && batch.bytes.len() < max_bytes {
                 match self.take_one(&mut state, &mut batch) {
-                    Step::Record => {}
+                    Step::Record | Step::End => {}
                     Step::Empty | Step::Stop => break,
                 }
             }
         }
         drop(state);
+        if let Some(failure) = self.context.recreated() {
+            return Err(failure);
+        }
         self.last_records = batch.records.len();
         self.last_bytes = batch.bytes.len();
         batch.next_offset = self.position;

@@ -51,7 +51,7 @@ impl Default for KafkaSettings {
             group_id: "pulselake".to_owned(),
             group_mode: GroupMode::default(),
             group_instance_id: None,
-            prefetch_max_bytes: 64 << 20,
+            prefetch_max_bytes: 128 << 20,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
             revoke_timeout: Duration::from_secs(30),

@@ -43,13 +43,7 @@ impl KafkaSource {
         let partitions = usize::try_from(facts.partitions).unwrap_or_default();
         let config = consumer_config(&settings, partitions)?;
         let (sender, events) = channel();
-        let context = Context::new(
-            settings.brokers.clone(),
-            settings.topic.clone(),
-            settings.group_id.clone(),
-            settings.revoke_timeout,
-            sender,
-        );
+        let context = Context::new(&settings, sender);
         let consumer: PulseConsumer = config
             .create_with_context(context)
             .map_err(|error| place(&settings, "creating the consumer").not_created(&error))?;

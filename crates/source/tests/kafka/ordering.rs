@@ -1,5 +1,7 @@
 //! Reading in order, from exact offsets, and again after a reader was replaced.
 
+use std::time::Duration;
+
 use pulselake_source::{GroupMode, KafkaSource, ReaderState, Source, SourceError};
 
 use crate::support::*;
@@ -48,6 +50,35 @@ fn opening_again_gives_exactly_the_offset_asked_for() {
     }
     let seen = read_until(&mut *source.open(0, 0, None).unwrap(), |_, _, state| state == ReaderState::AtEnd);
     assert_filled(&seen.unwrap(), 0, 0..20_000);
+}
+
+#[test]
+#[ignore = "needs PULSELAKE_TEST_KAFKA: run through make test"]
+fn a_poll_goes_on_behind_an_end_that_has_moved() {
+    let topic = create_topic("moving-end", 1);
+    let source = assign(&topic);
+    next_assigned(&source);
+    let mut reader = source.open(0, 0, None).unwrap();
+    read_until(&mut *reader, |_, _, state| state == ReaderState::AtEnd).unwrap();
+    let sink = sink(&topic);
+    // As in a live topic: each record comes alone, with a report of the end behind it, and a reader that was busy
+    // finds many such pairs. Whether they have been fetched can't be seen: it is tried until they have.
+    for attempt in 0..20 {
+        let (from, to) = (attempt * 20, (attempt + 1) * 20);
+        for number in from..to {
+            sink.send(Some(0), b"key", &value(0, number), 1_000 + number).unwrap();
+            sink.flush(PATIENCE).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let taken = reader.poll(500, 100_000).unwrap().batch;
+        if taken.records.len() >= 15 {
+            return;
+        }
+        if taken.next_offset < to {
+            read_until(&mut *reader, |_, position, _| position == to).unwrap();
+        }
+    }
+    panic!("no poll has taken more than a few of the records that were there");
 }
 
 #[test]
