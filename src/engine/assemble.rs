@@ -1,12 +1,13 @@
 //! From settings to the parts of the engine.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use pulselake_actors::{EngineStatus, LiveBoard, Pipeline, PipelineSettings};
 use pulselake_config::{OnDataLoss, Settings};
 use pulselake_decode::DecodeSettings;
-use pulselake_lake::{CommitLimits, Lake, LakeSettings, OpenMode, WriterOptions};
+use pulselake_lake::{CommitLimits, Lake, LakeError, LakeSettings, OpenMode, WriterOptions};
+use pulselake_telemetry::events;
 use pulselake_window::WindowSettings;
 
 use super::source::open_source;
@@ -16,6 +17,9 @@ const TARGET_FILE_BYTES: usize = 128 << 20;
 
 /// How long one call to commit goes on trying before the committer looks around.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Time between two tries at a locked catalog; the database itself has waited before.
+const CATALOG_PAUSE: Duration = Duration::from_millis(500);
 
 /// Opens catalog and warehouse.
 pub(crate) async fn open_lake(settings: &Settings, mode: OpenMode) -> anyhow::Result<Lake> {
@@ -44,8 +48,7 @@ pub(crate) fn decode_settings(settings: &Settings) -> DecodeSettings {
 
 /// Opens the tables (creating them where they are missing) and the source.
 pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Pipeline> {
-    let lake = open_lake(settings, OpenMode::CreateIfMissing).await?;
-    lake.ensure_tables().await?;
+    let lake = open_tables(settings).await?;
     // The committer tries again by itself and says so: each call comes back soon enough to end a run that is over.
     let lake = lake.with_commit_limits(CommitLimits { patience: COMMIT_PATIENCE, ..CommitLimits::default() });
     let source = open_source(settings, &lake).await.context("cannot open the source")?;
@@ -63,6 +66,30 @@ pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Pipeline> {
         status: EngineStatus::default(),
         board: LiveBoard::default(),
     })
+}
+
+/// Opens the tables, creating them where they are missing. A catalog that another program keeps locked is waited for.
+async fn open_tables(settings: &Settings) -> anyhow::Result<Lake> {
+    let at = lake_settings(settings)?;
+    let give_up_at = Instant::now() + Duration::from_millis(settings.lake.connect_timeout_ms);
+    loop {
+        let error = match try_tables(&at).await {
+            Ok(lake) => return Ok(lake),
+            Err(error) => error,
+        };
+        let left = give_up_at.saturating_duration_since(Instant::now());
+        if left.is_zero() || !error.is_busy() {
+            return Err(error.into());
+        }
+        events::catalog_waited_for(left, &error.to_string());
+        tokio::time::sleep(left.min(CATALOG_PAUSE)).await;
+    }
+}
+
+async fn try_tables(at: &LakeSettings) -> Result<Lake, LakeError> {
+    let lake = Lake::open(at, OpenMode::CreateIfMissing).await?;
+    lake.ensure_tables().await?;
+    Ok(lake)
 }
 
 fn window_settings(settings: &Settings) -> WindowSettings {

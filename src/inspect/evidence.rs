@@ -1,12 +1,13 @@
 //! What the rows of the three tables say, gathered row by row in any order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pulselake_model::{EventType, WindowCounters};
 
-use super::ledgers::{GoldScope, GoldSight, Ledgers, SourcePartition, closed_through};
+use super::ledgers::{GoldProgress, GoldScope, GoldSight, Ledgers, SourcePartition, gold_progress};
 use super::offsets::OffsetEvidence;
-use super::recount::{Recount, RecountSummary, WindowKey};
+use super::recount::{Recount, RecountSummary, WindowIndex};
+use super::repeats::{IdSightings, Repeats};
 use super::report::time_text;
 
 /// A bronze row, as far as the audit looks at it.
@@ -94,16 +95,12 @@ struct BronzePlace {
     source: SourcePartition,
     scope: GoldScope,
     evidence: BronzeEvidence,
-    /// Hashes of the event_ids that gold has taken from the stream.
-    streamed_ids: Vec<u64>,
+    ids: IdSightings,
 }
 
 impl BronzePlace {
-    fn finish(mut self) -> (SourcePartition, BronzeEvidence) {
-        let streamed = self.streamed_ids.len();
-        self.streamed_ids.sort_unstable();
-        self.streamed_ids.dedup();
-        self.evidence.repeated_ids = (streamed - self.streamed_ids.len()) as u64;
+    fn finish(mut self, repeats: &mut HashMap<WindowIndex, Repeats>) -> (SourcePartition, BronzeEvidence) {
+        self.evidence.repeated_ids = self.ids.finish(repeats);
         (self.source, self.evidence)
     }
 }
@@ -111,13 +108,13 @@ impl BronzePlace {
 /// Gathers the evidence.
 pub(crate) struct Collector {
     ledgers: Ledgers,
-    closed_through_us: BTreeMap<i32, i64>,
+    progress: BTreeMap<i32, GoldProgress>,
     bronze: Vec<BronzePlace>,
     /// Index of the last row's place: rows of one file are mostly of one partition after another.
     last_bronze: usize,
     quarantine: BTreeMap<SourcePartition, OffsetEvidence>,
     gold: BTreeMap<i32, GoldEvidence>,
-    grains: HashSet<(WindowKey, i32)>,
+    grains: HashSet<(WindowIndex, i32)>,
     recount: Recount,
 }
 
@@ -126,7 +123,7 @@ impl Collector {
     pub(crate) fn new(ledgers: &Ledgers) -> Self {
         Self {
             ledgers: ledgers.clone(),
-            closed_through_us: closed_through(ledgers),
+            progress: gold_progress(ledgers),
             bronze: Vec::new(),
             last_bronze: 0,
             quarantine: BTreeMap::new(),
@@ -143,16 +140,21 @@ impl Collector {
         place.evidence.offsets.add(row.offset);
         let sight = place.scope.sight(row.offset);
         if sight == GoldSight::Ahead {
+            place.ids.add_ahead(row.event_id);
             return;
         }
-        if sight == GoldSight::Streamed {
-            place.evidence.rows_streamed_to_gold += 1;
-            place.streamed_ids.push(pulselake_decode::record_hash(row.event_id.as_bytes()));
-        }
+        place.evidence.rows_streamed_to_gold += u64::from(sight == GoldSight::Streamed);
         // A kind that does not exist is missing from the recount, so the differences don't add up.
         if let Some(event_type) = EventType::parse(row.event_type) {
             let watch_time_ms = pulselake_decode::watch_time_ms(row.payload_json);
-            self.recount.add(row.partition, row.video_id, row.event_timestamp_us, event_type, watch_time_ms);
+            let window = self.recount.add(
+                row.partition,
+                row.video_id,
+                row.event_timestamp_us,
+                event_type,
+                watch_time_ms,
+            );
+            place.ids.add(row.event_id, sight, window, event_type, watch_time_ms);
         }
     }
 
@@ -166,7 +168,7 @@ impl Collector {
                     source,
                     scope,
                     evidence: BronzeEvidence::default(),
-                    streamed_ids: Vec::new(),
+                    ids: IdSightings::default(),
                 });
                 self.bronze.len() - 1
             });
@@ -185,30 +187,32 @@ impl Collector {
         let events = row.counters.events();
         let describe =
             || format!("{:?} at {} revision {}", row.video_id, time_text(row.window_start_us), row.revision);
-        let key = self.recount.key(row.partition, row.video_id, row.window_start_us);
+        let window = self.recount.window(row.partition, row.video_id, row.window_start_us);
         let evidence = self.gold.entry(row.partition).or_default();
         evidence.events += events;
         evidence.late_events += if row.revision > 0 { events } else { 0 };
         evidence.replayed_events += if row.revision < 0 { events } else { 0 };
-        if !self.grains.insert((key, row.revision)) {
+        if !self.grains.insert((window, row.revision)) {
             evidence.repeated_grains += 1;
             evidence.repeated_example.get_or_insert_with(describe);
         }
-        let closed_through_us = self.closed_through_us.get(&row.partition);
-        if row.revision >= 0 && closed_through_us.is_none_or(|&through_us| row.window_end_us > through_us) {
+        let progress = self.progress.get(&row.partition).copied().unwrap_or_default();
+        if row.revision >= 0 && !progress.has_closed(row.window_end_us) {
             evidence.unclosed_rows += 1;
             evidence.unclosed_example.get_or_insert_with(describe);
         }
-        self.recount.take_off(key, &row.counters);
+        self.recount.take_off(window, &row.counters);
     }
 
     /// All of it.
     pub(crate) fn finish(self) -> Evidence {
+        let mut repeats = HashMap::new();
+        let bronze = self.bronze.into_iter().map(|place| place.finish(&mut repeats)).collect();
         Evidence {
-            bronze: self.bronze.into_iter().map(BronzePlace::finish).collect(),
+            bronze,
             quarantine: self.quarantine,
             gold: self.gold,
-            recount: self.recount.summarize(&self.closed_through_us),
+            recount: self.recount.summarize(&self.progress, &repeats),
         }
     }
 }

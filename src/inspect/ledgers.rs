@@ -120,16 +120,44 @@ impl GoldScope {
     }
 }
 
-/// Up to where gold has closed the windows of each of its partitions (µs). Gold has no topic column.
-pub(crate) fn closed_through(ledgers: &Ledgers) -> BTreeMap<i32, i64> {
-    let mut closed = BTreeMap::new();
+/// How far gold is in one of its partitions, over all topics that have it: gold has no topic column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GoldProgress {
+    /// End of the last window that the furthest topic has closed (µs).
+    furthest_us: Option<i64>,
+    /// The same of the topic that is furthest behind; `None` where one has closed none.
+    nearest_us: Option<i64>,
+    /// Events that came too late to count.
+    pub(crate) dropped: u64,
+}
+
+impl GoldProgress {
+    /// Whether a topic has closed the window that ends at `window_end_us`.
+    pub(crate) fn has_closed(&self, window_end_us: i64) -> bool {
+        self.furthest_us >= Some(window_end_us)
+    }
+
+    /// Whether every topic has closed it: then all of it is in gold.
+    pub(crate) fn has_closed_everywhere(&self, window_end_us: i64) -> bool {
+        self.nearest_us >= Some(window_end_us)
+    }
+}
+
+/// How far gold is in each of its partitions.
+pub(crate) fn gold_progress(ledgers: &Ledgers) -> BTreeMap<i32, GoldProgress> {
+    let mut all: BTreeMap<i32, GoldProgress> = BTreeMap::new();
     for entries in ledgers.gold.iter().flat_map(|ledger| ledger.topics.values()) {
         for (&partition, found) in entries {
-            if let Some(through_us) = found.closed_through {
-                let known = closed.entry(partition).or_insert(through_us);
-                *known = through_us.max(*known);
-            }
+            let closed_us = found.closed_through;
+            let progress = all.entry(partition).or_insert(GoldProgress {
+                furthest_us: closed_us,
+                nearest_us: closed_us,
+                dropped: 0,
+            });
+            progress.furthest_us = progress.furthest_us.max(closed_us);
+            progress.nearest_us = progress.nearest_us.min(closed_us);
+            progress.dropped += found.counts.dropped;
         }
     }
-    closed
+    all
 }

@@ -10,6 +10,7 @@ mod offsets;
 pub(crate) mod quarantine;
 pub(crate) mod read;
 mod recount;
+mod repeats;
 pub(crate) mod replay;
 
 pub(crate) mod report;

@@ -56,6 +56,33 @@ impl OffsetEvidence {
         within(&(&self.seen | &other.seen), from, to)
     }
 
+    /// The offsets in `[from, to)` that neither this table nor `other` has.
+    pub(crate) fn in_neither(&self, other: &Self, from: i64, to: i64) -> impl Iterator<Item = i64> + use<> {
+        let mut absent = RoaringTreemap::new();
+        absent.insert_range(bound(from)..bound(to).max(bound(from)));
+        absent -= &self.seen;
+        absent -= &other.seen;
+        // Only numbers that came from an i64 are in the set.
+        absent.into_iter().map(|number| number as i64)
+    }
+
+    /// Of a source whose offsets are whole blocks of `1 << index_bits`, each filled from its beginning: the offsets below
+    /// `to`, and below the last one of their block, that neither table has. How many, and the first.
+    pub(crate) fn holes_in_blocks(&self, other: &Self, index_bits: u32, to: i64) -> (u64, Option<i64>) {
+        let (mut holes, mut first_hole) = (0, None);
+        let mut expected = 0;
+        for offset in (&self.seen | &other.seen).into_iter().take_while(|&offset| offset < bound(to)) {
+            // The first offset of a block may follow on any of the one before.
+            expected = expected.max(offset >> index_bits << index_bits);
+            if offset > expected {
+                holes += offset - expected;
+                first_hole.get_or_insert(expected as i64);
+            }
+            expected = offset + 1;
+        }
+        (holes, first_hole)
+    }
+
     /// The offsets that both have.
     pub(crate) fn shared_with(&self, other: &Self) -> impl Iterator<Item = i64> + use<> {
         // Only numbers that came from an i64 are in the set.
@@ -64,8 +91,12 @@ impl OffsetEvidence {
 }
 
 fn within(set: &RoaringTreemap, from: i64, to: i64) -> u64 {
-    let bound = |offset: i64| u64::try_from(offset).unwrap_or(0);
     if to <= from { 0 } else { set.range_cardinality(bound(from)..bound(to)) }
+}
+
+/// An end of a range; no offset is negative.
+fn bound(offset: i64) -> u64 {
+    u64::try_from(offset).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -90,6 +121,10 @@ mod tests {
     fn two_tables_together() {
         let (bronze, quarantine) = (of(&[1, 2, 4]), of(&[3, 4, 8]));
         assert_eq!(bronze.within_either(&quarantine, 0, 8), 4);
+        assert_eq!(bronze.in_neither(&quarantine, 0, 8).collect::<Vec<_>>(), [0, 5, 6, 7]);
+        assert_eq!(bronze.in_neither(&quarantine, 8, 3).count(), 0);
+        assert_eq!(bronze.holes_in_blocks(&quarantine, 3, 9), (1, Some(0)));
+        assert_eq!(bronze.holes_in_blocks(&of(&[0, 9, 11]), 3, 11), (2, Some(3)));
         assert_eq!(bronze.shared_with(&quarantine).collect::<Vec<_>>(), [4]);
     }
 }

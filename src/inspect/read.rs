@@ -3,7 +3,7 @@
 //! Each table is loaded once, and its ledger and its rows come from that one state: gold first, then bronze, then the
 //! quarantine. The engine commits in the opposite order, so a later state has what an earlier one refers to.
 //!
-//! Rows are streamed. What stays in memory is about one bit for each source offset, 8 bytes for each event_id and 100
+//! Rows are streamed. What stays in memory is about one bit for each source offset, 16 bytes for each event_id and 100
 //! bytes for each (partition, video, minute): tens of millions of rows fit into less than a gigabyte.
 
 use futures::TryStreamExt;

@@ -120,9 +120,24 @@ impl Checks {
 
     /// Two numbers that must be equal; `why` says where the expected one comes from.
     pub(crate) fn equal(&mut self, name: &'static str, expected: i64, why: &str, found: i64) {
-        let status = if expected == found { Status::Ok } else { Status::Failed };
-        let difference = if expected == found { String::new() } else { format!(" ({:+})", found - expected) };
-        self.push(name, status, format!("{expected} {why}"), format!("{found}{difference}"));
+        self.equal_or(name, expected, why, found, String::new);
+    }
+
+    /// The same; `where_it_differs` is asked, when they are not equal, for what can be said about the place.
+    pub(crate) fn equal_or(
+        &mut self,
+        name: &'static str,
+        expected: i64,
+        why: &str,
+        found: i64,
+        where_it_differs: impl FnOnce() -> String,
+    ) {
+        let expectation = format!("{expected} {why}");
+        if expected == found {
+            return self.push(name, Status::Ok, expectation, found.to_string());
+        }
+        let difference = format!("{found} ({:+}){}", found - expected, where_it_differs());
+        self.push(name, Status::Failed, expectation, difference);
     }
 
     /// Something that must not be: `what` begins with "no" or "none".

@@ -75,12 +75,17 @@ impl Engine {
 
     /// Waits for the process to end by itself.
     pub fn wait(&mut self) -> ExitStatus {
-        let status = poll(PATIENCE, || self.child.try_wait().unwrap());
+        self.wait_within(PATIENCE)
+    }
+
+    /// The same for a run that has much to do.
+    pub fn wait_within(&mut self, patience: Duration) -> ExitStatus {
+        let status = poll(patience, || self.child.try_wait().unwrap());
         status.unwrap_or_else(|| {
             let stacks = self.stacks();
             panic!(
                 "the engine did not end within {} s.{stacks} The end of its log:\n{}",
-                PATIENCE.as_secs(),
+                patience.as_secs(),
                 self.log().tail()
             )
         })

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -33,6 +33,22 @@ pub fn create_topic(topic: &str, partitions: i32) {
     for outcome in wait_for(admin.create_topics([&wanted], &admin_options())).unwrap() {
         outcome.unwrap();
     }
+}
+
+/// Gives a topic more partitions, and waits until they can be written to.
+pub fn grow_topic(topic: &str, partitions: i32) {
+    let admin = admin();
+    let wanted = NewPartitions::new(topic, partitions as usize);
+    for outcome in wait_for(admin.create_partitions([&wanted], &admin_options())).unwrap() {
+        outcome.unwrap();
+    }
+    let are_there = || {
+        let metadata = observer().fetch_metadata(Some(topic), REQUEST_TIMEOUT).unwrap();
+        let found = metadata.topics()[0].partitions();
+        let with_leader = found.iter().filter(|partition| partition.leader() >= 0).count();
+        (with_leader == partitions as usize).then_some(())
+    };
+    super::poll(REQUEST_TIMEOUT, are_there).unwrap();
 }
 
 /// Deletes a topic; a new one may get its name.

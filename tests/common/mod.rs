@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod engine;
+pub mod group;
 pub mod kafka;
 pub mod log;
 pub mod scene;

@@ -59,6 +59,22 @@ impl Scene {
         self.directory().join("lake")
     }
 
+    /// Metadata files of all tables: each commit writes one, also one that does not land.
+    pub fn metadata_files(&self) -> usize {
+        let directories = |path: &Path| -> Vec<PathBuf> {
+            std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+        };
+        let namespaces = directories(&self.data_dir().join("warehouse"));
+        let tables = namespaces.iter().flat_map(|namespace| directories(namespace));
+        let files = tables.flat_map(|table| directories(&table.join("metadata")));
+        files
+            .filter(|file| {
+                let name = file.file_name().unwrap().to_string_lossy();
+                name.ends_with(".metadata.json") && !name.starts_with('.')
+            })
+            .count()
+    }
+
     /// A stream into the topic.
     pub fn stream(&self, rate_per_s: f64, seed: u64) -> Stream {
         Stream::new(&self.topic, rate_per_s, seed)

@@ -41,6 +41,48 @@ fn a_recreated_topic_is_refused() {
     scene.verify_all();
 }
 
+/// The process sleeps through it: no fetch finds the topic missing. What it reads next lies at the same offsets.
+#[test]
+#[ignore = "needs a broker: run through make test"]
+fn a_topic_recreated_under_a_running_engine_stops_it() {
+    // Smaller than the old one, where going on behind lost records is allowed; and grown past its offsets.
+    for (seconds, on_data_loss) in [(30, "continue"), (200, "stop")] {
+        let scene = Scene::new("recreated-running", 1);
+        let first = scene.fill(50.0, 1, 120);
+        let mut engine = scene.start(&[&format!("kafka.on_data_loss={on_data_loss}")]);
+        engine.wait_until("it has committed all of it", |log| committed(log) >= first);
+        engine.signal("STOP");
+        let before = table(&scene, BRONZE);
+        delete_topic(&scene.topic);
+        create_topic(&scene.topic, 1);
+        let second = scene.fill(50.0, 2, seconds);
+        assert_eq!(second > first, on_data_loss == "stop", "{second} records after {first}");
+        engine.signal("CONT");
+        let words = [
+            "was deleted and created again while it was read",
+            "the topic was recreated",
+            "new topic name, or a new data directory",
+        ];
+        assert_refused(engine, FAILED, &words);
+        assert_eq!(table(&scene, BRONZE), before, "records of another topic are in the table");
+        // At the next start as well.
+        assert_refused(scene.start_bounded(&[], ""), FAILED, &["the topic was recreated"]);
+    }
+}
+
+#[test]
+#[ignore = "needs a broker: run through make test"]
+fn a_topic_deleted_under_a_running_engine_stops_it() {
+    let scene = Scene::new("deleted", 1);
+    let first = scene.fill(50.0, 1, 60);
+    // A topic made a moment ago may otherwise be missing for half a minute before anybody minds.
+    let mut engine = scene.start(&["kafka.librdkafka.topic.metadata.propagation.max.ms=0"]);
+    engine.wait_until("it has committed all of it", |log| committed(log) >= first);
+    delete_topic(&scene.topic);
+    // Whichever notices first: the reader of its partition, or the member of the group.
+    assert_refused(engine, FAILED, &["a new topic needs another data directory"]);
+}
+
 #[test]
 #[ignore = "needs a broker: run through make test"]
 fn records_that_retention_took_unread_stop_the_engine_or_are_counted() {
@@ -60,8 +102,22 @@ fn records_that_retention_took_unread_stop_the_engine_or_are_counted() {
     engine.wait_for_success();
     assert_eq!(engine.log().count("data_loss_gap"), 1, "{}", engine.log().tail());
     verify_records(&scene, sent - 700);
-    let counts = &ledger_entry(&scene, BRONZE, 0)["counts"];
-    assert_eq!((number(counts, "lost"), number(counts, "records")), (700, sent as i64 - 700), "{counts}");
+    for name in [BRONZE, GOLD] {
+        let counts = &ledger_entry(&scene, name, 0)["counts"];
+        let found = (number(counts, "lost"), number(counts, "gaps"), number(counts, "records"));
+        assert_eq!(found, (700, 0, sent as i64 - 700), "{name}: {counts}");
+    }
+    // A second gap adds to the first.
+    let next = sent as i64;
+    stream.advance(100_000);
+    let sent = stream.flush();
+    delete_records_before(&scene.topic, 0, next + 11);
+    scene.start_bounded(&["kafka.on_data_loss=continue"], "").wait_for_success();
+    for name in [BRONZE, GOLD] {
+        let counts = &ledger_entry(&scene, name, 0)["counts"];
+        assert_eq!((number(counts, "lost"), number(counts, "gaps")), (711, 0), "{name}: {counts}");
+    }
+    verify_records(&scene, sent - 711);
 }
 
 #[test]

@@ -46,6 +46,11 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+# Members under the new group protocol can't set these themselves: quicker than the defaults, as the tests are.
+group.consumer.heartbeat.interval.ms=1000
+group.consumer.min.heartbeat.interval.ms=1000
+group.consumer.session.timeout.ms=6000
+group.consumer.min.session.timeout.ms=6000
 PROPERTIES
 
 if [ ! -f "$dir/logs/meta.properties" ]; then

@@ -4,18 +4,27 @@
     tamper.py roll-back DATA_DIR TABLE STEPS   makes an earlier snapshot the current one, through PyIceberg; STEPS may
                                                be `all`: the first one
     tamper.py set-property DATA_DIR TABLE KEY VALUE
+    tamper.py remove-property DATA_DIR TABLE KEY
+    tamper.py append-nothing DATA_DIR TABLE    puts a snapshot without rows, of another program, on top
+    tamper.py expire-others DATA_DIR TABLE     expires every snapshot but the current one
     tamper.py foreign-catalog DATA_DIR         makes a catalog that another program has used before
     tamper.py no-catalog DATA_DIR              makes a database that is no catalog
 """
 
 import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import LongType, NestedField
+from sqlalchemy.exc import OperationalError
+
+CONFLICTS = 50
+"""Commits of the engine that a change of ours may lose against."""
 
 
 def database(data_dir: Path) -> sqlite3.Connection:
@@ -52,6 +61,43 @@ def roll_back(table: Table, steps: str) -> None:
     table.manage_snapshots().rollback_to_snapshot(snapshot.snapshot_id).commit()
 
 
+def set_property(table: Table, key: str, value: str) -> None:
+    """Sets one table property."""
+    with table.transaction() as transaction:
+        transaction.set_properties({key: value})
+
+
+def remove_property(table: Table, key: str) -> None:
+    """Removes one table property."""
+    with table.transaction() as transaction:
+        transaction.remove_properties(key)
+
+
+def append_nothing(table: Table) -> None:
+    """Commits a snapshot that adds no row and knows nothing of Pulselake."""
+    before = table.metadata.current_snapshot_id
+    table.append(table.schema().as_arrow().empty_table())
+    if table.metadata.current_snapshot_id == before:
+        sys.exit(f"{table.name()} got no new snapshot")
+
+
+def expire_others(table: Table) -> None:
+    """Expires every snapshot but the current one."""
+    current = table.metadata.current_snapshot_id
+    others = [snapshot.snapshot_id for snapshot in table.metadata.snapshots if snapshot.snapshot_id != current]
+    table.maintenance.expire_snapshots().by_ids(others).commit()
+
+
+def on_table(data_dir: Path, name: str, change: Callable[..., None], *words: str) -> None:
+    """Changes the table as it is now, again when another program's commit was faster."""
+    for _ in range(CONFLICTS):
+        try:
+            return change(catalog(data_dir).load_table(name), *words)
+        except (CommitFailedException, OperationalError):
+            continue
+    sys.exit(f"another commit to {name} was faster {CONFLICTS} times")
+
+
 def main() -> None:
     action, data_dir, *words = sys.argv[1:]
     directory = Path(data_dir).resolve()
@@ -60,10 +106,15 @@ def main() -> None:
         case "lock", []:
             lock(directory)
         case "roll-back", [table, steps]:
-            roll_back(catalog(directory).load_table(table), steps)
+            on_table(directory, table, roll_back, steps)
         case "set-property", [table, key, value]:
-            with catalog(directory).load_table(table).transaction() as transaction:
-                transaction.set_properties({key: value})
+            on_table(directory, table, set_property, key, value)
+        case "remove-property", [table, key]:
+            on_table(directory, table, remove_property, key)
+        case "append-nothing", [table]:
+            on_table(directory, table, append_nothing)
+        case "expire-others", [table]:
+            on_table(directory, table, expire_others)
         case "foreign-catalog", []:
             foreign = catalog(directory, name="another")
             foreign.create_namespace("bronze")

@@ -12,7 +12,7 @@ use crate::spill::BLOCK_MS;
 use crate::{GeneratorConfig, GeneratorError};
 
 /// Bits of an offset that count records inside a block.
-pub(crate) const INDEX_BITS: u32 = 20;
+pub const INDEX_BITS: u32 = 20;
 /// Records that a block's offsets have room for.
 pub(crate) const MAX_RECORDS_PER_BLOCK: usize = 1 << INDEX_BITS;
 /// A partition's mean may come this close: over twenty standard deviations of one second's count are left.

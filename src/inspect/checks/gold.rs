@@ -75,8 +75,10 @@ pub(super) fn checks(
             let found = format!("{behind}; run the engine or audit again");
             for name in [
                 "recount.records",
+                "recount.quarantined",
                 "recount.within_bronze",
                 "recount.differences",
+                "recount.explained",
                 "recount.watch_time",
                 "recount.duplicates",
                 "recount.open",
@@ -84,7 +86,7 @@ pub(super) fn checks(
                 checks.note(name, "bronze to have what gold has counted", found.clone());
             }
         }
-        None => recount_checks(&mut checks, &expectation, evidence, partition, sources),
+        None => recount_checks(&mut checks, ledgers, &expectation, evidence, partition, sources),
     }
     checks.into_list()
 }
@@ -159,8 +161,15 @@ fn replay_check(checks: &mut Checks, expectation: &Expectation) {
     checks.note(name, "gold to have every replayed record", found);
 }
 
+/// Rows of the quarantine whose offset gold has passed.
+fn rejected_before_gold(ledgers: &Ledgers, evidence: &Evidence, source: &SourcePartition) -> u64 {
+    let next = entry(ledgers.gold.as_ref(), source).next;
+    evidence.quarantine.get(source).map_or(0, |found| found.within(0, next))
+}
+
 fn recount_checks(
     checks: &mut Checks,
+    ledgers: &Ledgers,
     expectation: &Expectation,
     evidence: &Evidence,
     partition: i32,
@@ -177,6 +186,12 @@ fn recount_checks(
             counts.records, counts.quarantined
         ),
         signed(streamed.map(|found| found.rows_streamed_to_gold).sum()),
+    );
+    checks.equal(
+        "recount.quarantined",
+        signed(counts.quarantined),
+        "rejected records that gold has read: quarantined by its ledger",
+        signed(sources.iter().map(|&source| rejected_before_gold(ledgers, evidence, source)).sum()),
     );
     let found = evidence.recount.get(&partition).cloned().unwrap_or_default();
     checks.none(
@@ -196,6 +211,16 @@ fn recount_checks(
             counts.duplicates, counts.dropped, counts.open, expectation.replay_duplicates
         ),
         found.missing_events,
+    );
+    let example = found.unexplained_example.map_or_else(String::new, |one| format!(", such as {one}"));
+    checks.holds(
+        "recount.explained",
+        found.unexplained_events <= signed(counts.dropped),
+        &format!(
+            "at most {} dropped events missing from closed windows, beside repeated event_ids",
+            counts.dropped
+        ),
+        format!("{}{example}", found.unexplained_events),
     );
     checks.none(
         "recount.watch_time",

@@ -10,6 +10,7 @@
 //! | `quarantine.rows_behind_bronze` | different offsets below bronze's next = bronze's quarantined |
 //! | `bronze.rows` | rows = records − quarantined + replayed |
 //! | `bronze.offsets_complete` | offsets of [first, next) in neither table = gaps + lost |
+//! | `bronze.gaps` | no offset without a record (a note where the source may have some; the generator has none in its blocks) |
 //! | `bronze.apart_from_quarantine` | no offset in both tables, but for the replayed ones |
 //! | `bronze.replayed_in_both` | every replayed offset in both |
 //! | `gold.events` | Σ six counts = records − quarantined − duplicates − dropped − open + replayed − replayed duplicates |
@@ -18,11 +19,13 @@
 //! | `gold.windows_closed` | no row of a window beyond `closed_through`, but for replays |
 //! | `gold.replay_complete` | gold has what bronze has by replay |
 //! | `recount.records` | bronze rows that gold has read = records − quarantined |
+//! | `recount.quarantined` | rejected records that gold has read = quarantined |
 //! | `recount.within_bronze` | in no window more events of a kind than bronze has |
 //! | `recount.differences` | Σ differences = duplicates + dropped + open + replayed duplicates |
+//! | `recount.explained` | Σ over closed windows of events missing beyond what repeated event_ids in them explain ≤ dropped |
 //! | `recount.duplicates` | duplicates ≤ bronze rows whose event_id another row has |
 //! | `recount.open` | open ≤ events of bronze in windows not closed ≤ open + duplicates |
-//! | `recount.watch_time` | in no window more watch time, and the same where the counts agree |
+//! | `recount.watch_time` | in no window more watch time, the same where the counts agree, and what repeated ids explain where they don't |
 
 mod gold;
 mod ledger;
