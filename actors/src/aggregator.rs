@@ -14,6 +14,7 @@ use crate::heartbeat::Heartbeat;
 use crate::kill_switch::{DeathGuard, FailureClass};
 use crate::messages::*;
 use crate::prepare::last_seen;
+use crate::refill::LostToGold;
 use crate::status::EngineStatus;
 
 /// What an aggregator is made of.
@@ -32,6 +33,8 @@ pub struct AggregatorParts {
     pub max_pending_rows: usize,
     /// The last record of gold's ledger.
     pub last: Option<LastSeen>,
+    /// What retention took.
+    pub lost: LostToGold,
     /// How often to beat.
     pub heartbeat_interval: Duration,
     /// Shared status.
@@ -144,7 +147,8 @@ impl Handler<Aggregate> for VelocityAggregator {
         crate::failpoint::reach("aggregator::batch");
         let started = std::time::Instant::now();
         let was_replaying = self.parts.windows.is_replaying();
-        if let Err(error) = self.parts.windows.apply(&message.batch) {
+        let batch = crate::sabotage::aggregated(message.batch);
+        if let Err(error) = self.parts.windows.apply(&batch) {
             self.parts.guard.fail(FailureClass::Crash, error.to_string());
             self.parts.guard.disarm();
             ctx.stop();
@@ -157,7 +161,7 @@ impl Handler<Aggregate> for VelocityAggregator {
                 difference.refilled_open,
             );
         }
-        self.parts.last = last_seen(&message.batch).or(self.parts.last);
+        self.parts.last = last_seen(&batch).or(self.parts.last);
         self.metrics.worked(started.elapsed());
         self.show();
         self.announce();
@@ -174,6 +178,7 @@ impl Handler<CloseIdleWindows> for VelocityAggregator {
     type Result = ();
 
     fn handle(&mut self, _: CloseIdleWindows, _: &mut Self::Context) {
+        crate::failpoint::reach("aggregator::close");
         if !self.parts.windows.is_replaying() && self.parts.windows.close_idle() {
             self.show();
             self.announce();
@@ -196,9 +201,11 @@ impl Handler<TakeFlush> for VelocityAggregator {
             // A consumer that has gone needs no room.
             let _ = waiting.send(());
         }
-        let Some(flush) = flush else { return MessageResult(None) };
+        let Some(mut flush) = flush else { return MessageResult(None) };
+        crate::sabotage::flushed(self.parts.partition, &mut flush);
         self.parts.board.add(self.parts.partition, self.parts.key.generation, &flush.rows);
-        MessageResult(Some(TakenFlush { flush, last: self.parts.last }))
+        let lost = self.parts.lost.settle(&mut flush.position);
+        MessageResult(Some(TakenFlush { flush, last: self.parts.last, lost }))
     }
 }
 

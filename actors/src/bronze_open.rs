@@ -10,6 +10,7 @@ use pulselake_model::tables::HotTable;
 use pulselake_telemetry::events;
 
 use crate::messages::WriteBatch;
+use crate::sabotage;
 
 /// What one flush adds to one partition's ledger entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,8 +65,6 @@ pub struct ClosedFlush {
     pub events: Vec<DataFile>,
     /// Files of the quarantine.
     pub invalid: Vec<DataFile>,
-    /// Per source partition.
-    pub ranges: BTreeMap<i32, FlushedRange>,
 }
 
 impl OpenFlush {
@@ -88,11 +87,14 @@ impl OpenFlush {
     /// Writes a batch whose rows fit.
     pub async fn write(&mut self, batch: &WriteBatch) -> Result<(), LakeError> {
         self.ranges.entry(batch.partition).or_default().extend(batch);
-        if batch.events.num_rows() > 0 {
-            self.events.write(&batch.events).await?;
+        let events = sabotage::rows_to_write(HotTable::RawEvents, batch.partition, &batch.events);
+        if events.num_rows() > 0 {
+            self.events.write(&events).await?;
         }
-        if batch.invalid.num_rows() > 0 {
-            self.invalid.write(&batch.invalid).await?;
+        let invalid =
+            sabotage::rows_to_write(HotTable::InvalidEventsContent, batch.partition, &batch.invalid);
+        if invalid.num_rows() > 0 {
+            self.invalid.write(&invalid).await?;
         }
         Ok(())
     }
@@ -125,7 +127,7 @@ impl OpenFlush {
                 return Err(error);
             }
         };
-        Ok(ClosedFlush { events, invalid, ranges: self.ranges })
+        Ok(ClosedFlush { events, invalid })
     }
 }
 

@@ -15,8 +15,9 @@ use pulselake_model::tables::HotTable;
 use pulselake_telemetry::{ActorMetrics, TableMetrics};
 use tokio::sync::oneshot;
 
-use crate::bronze_open::{ClosedFlush, FlushedRange, OpenFlush, split_at_row};
-use crate::committer::{Committer, delete_files};
+use crate::bronze_open::{FlushedRange, OpenFlush, split_at_row};
+use crate::committer::Committer;
+use crate::flush_commit::FlushCommit;
 use crate::heartbeat::Heartbeat;
 use crate::kill_switch::{DeathGuard, FailureClass};
 use crate::latency::observe_latency;
@@ -25,8 +26,6 @@ use crate::status::{EngineStatus, now_us};
 
 /// How often the writer looks whether a flush is due.
 const FLUSH_CHECK: Duration = Duration::from_millis(50);
-/// An encoding or closing step that takes longer than this withholds the heartbeat.
-const STEP_DEADLINE: Duration = Duration::from_secs(30);
 
 /// One partition's ledger entries in the two tables.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +62,8 @@ pub struct BronzeWriterParts {
     pub bronze_committer: Addr<Committer>,
     /// Told the committed positions.
     pub committed: tokio::sync::mpsc::UnboundedSender<Vec<(i32, i64)>>,
+    /// How long an encoding or closing step may take before the heartbeat is withheld.
+    pub step_timeout: Duration,
     /// How often to beat.
     pub heartbeat_interval: Duration,
     /// Shared status.
@@ -134,7 +135,7 @@ impl BronzeWriter {
     }
 
     fn beat(&self) {
-        if self.step_since.is_none_or(|since| since.elapsed() < STEP_DEADLINE) {
+        if self.step_since.is_none_or(|since| since.elapsed() < self.parts.step_timeout) {
             self.parts.heartbeat.beat();
         }
     }
@@ -184,7 +185,7 @@ impl BronzeWriter {
         self.step_since = Some(Instant::now());
         let cap = self.parts.max_open_hours;
         let step = async move {
-            crate::failpoint::reach("writer::batch");
+            crate::failpoint::reach_store("writer::batch").await;
             let fits = open.rows_that_fit(&batch.events, cap);
             if fits == batch.events.num_rows() {
                 open.write(&batch).await?;
@@ -223,58 +224,71 @@ impl BronzeWriter {
         self.pump(ctx);
     }
 
+    /// Closes the files and commits them, on the committers' thread: what was begun goes on to its end when this run is
+    /// ended meanwhile, so that no file is left behind.
     fn close_files(&mut self, ctx: &mut Context<Self>) {
         let Some(open) = self.open.take() else { return };
         self.step_since = Some(Instant::now());
         self.flushed_slot = self.slot();
         self.flush_due = false;
         self.commit_in_flight = true;
-        let (lake, options) = (self.parts.lake.clone(), self.parts.options);
-        let step = async move {
-            let closed = open.close(&lake).await?;
-            let fresh = OpenFlush::new(&lake, options).await?;
-            Ok::<_, LakeError>((closed, fresh))
+        let ranges = open.ranges.clone();
+        let (quarantine_advances, bronze_advances) =
+            (self.quarantine_advances(&ranges), self.bronze_advances(&ranges));
+        let commit = FlushCommit {
+            key: self.parts.key,
+            lake: self.parts.lake.clone(),
+            quarantine: self.parts.quarantine_committer.clone(),
+            bronze: self.parts.bronze_committer.clone(),
         };
-        ctx.spawn(step.into_actor(self).map(|done, actor, context| {
+        let (lake, options) = (self.parts.lake.clone(), self.parts.options);
+        let (opened_sender, opened) = oneshot::channel();
+        let (outcome_sender, outcome) = oneshot::channel();
+        self.parts.commits.spawn(async move {
+            let step = async {
+                crate::failpoint::reach_store("writer::before_close").await;
+                let fresh = OpenFlush::new(&lake, options).await?;
+                Ok::<_, LakeError>((open.close(&lake).await?, fresh))
+            };
+            // A run that has ended meanwhile fills no more files, and reads the ledger instead of the answer.
+            match step.await {
+                Ok((closed, fresh)) => {
+                    drop(opened_sender.send(Ok((fresh, closed.events.len() as u64))));
+                    drop(outcome_sender.send(commit.run(closed, quarantine_advances, bronze_advances).await));
+                }
+                Err(error) => drop(opened_sender.send(Err(error))),
+            }
+        });
+        ctx.spawn(opened.into_actor(self).map(move |done, actor, context| {
             actor.step_since = None;
             match done {
-                Ok((closed, fresh)) => {
+                Ok(Ok((fresh, files))) => {
                     actor.open = Some(fresh);
-                    actor.commit(closed, context);
+                    actor.wait_for_commit(ranges, files, outcome, context);
                     actor.pump(context);
                 }
-                Err(error) => actor.lake_failed(&error, context),
+                Ok(Err(error)) => actor.lake_failed(&error, context),
+                Err(_) => {
+                    actor.fail(
+                        FailureClass::Crash,
+                        "closing the files ended without an answer".into(),
+                        context,
+                    );
+                }
             }
         }));
     }
 
-    fn commit(&mut self, closed: ClosedFlush, ctx: &mut Context<Self>) {
-        let quarantine_request = self.quarantine_request(&closed);
-        let bronze_request = self.bronze_request(&closed);
-        let (quarantine, bronze) =
-            (self.parts.quarantine_committer.clone(), self.parts.bronze_committer.clone());
-        let (lake, unrequested) = (self.parts.lake.clone(), closed.events.clone());
-        let (sender, receiver) = oneshot::channel();
-        // On the committers' thread: it goes on to its end when this run is ended, so that no file is left behind.
-        self.parts.commits.spawn(async move {
-            let mut outcome = Ok(());
-            if let Some(request) = quarantine_request {
-                outcome = send_commit(&quarantine, request).await.map(drop);
-            }
-            crate::failpoint::reach("writer::between_quarantine_and_bronze");
-            let outcome = match outcome {
-                Ok(()) => send_commit(&bronze, bronze_request).await,
-                Err(refused) => {
-                    delete_files(&lake, HotTable::RawEvents, &unrequested).await;
-                    Err(refused)
-                }
-            };
-            // A run that has ended meanwhile reads the ledger instead of this answer.
-            let _ = sender.send(outcome);
-        });
-        let commit = async move { receiver.await.unwrap_or(Err(CommitRefused::Lost)) };
-        ctx.spawn(commit.into_actor(self).map(move |outcome, actor, context| match outcome {
-            Ok(committed) => actor.committed(&closed, &committed, context),
+    fn wait_for_commit(
+        &mut self,
+        ranges: BTreeMap<i32, FlushedRange>,
+        files: u64,
+        outcome: oneshot::Receiver<Result<Committed, CommitRefused>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let commit = async move { outcome.await.unwrap_or(Err(CommitRefused::Lost)) };
+        ctx.spawn(commit.into_actor(self).map(move |done, actor, context| match done {
+            Ok(committed) => actor.committed(&ranges, files, &committed, context),
             Err(CommitRefused::Fenced(reason)) => actor.fail(FailureClass::Fenced, reason, context),
             Err(CommitRefused::Closed) => {
                 actor.fail(FailureClass::Fenced, "the committer closed this generation".into(), context);
@@ -286,8 +300,8 @@ impl BronzeWriter {
         }));
     }
 
-    fn bronze_request(&self, closed: &ClosedFlush) -> CommitFiles {
-        let advances = closed.ranges.iter().map(|(&partition, range)| {
+    fn bronze_advances(&self, ranges: &BTreeMap<i32, FlushedRange>) -> Vec<Advance> {
+        let advances = ranges.iter().map(|(&partition, range)| {
             let head = self
                 .parts
                 .heads
@@ -295,23 +309,17 @@ impl BronzeWriter {
                 .map_or_else(PartitionLedger::default, |heads| heads.bronze.clone());
             self.advance(partition, bronze_entry(&head, range, self.parts.key.generation))
         });
-        CommitFiles { keys: vec![self.parts.key], advances: advances.collect(), files: closed.events.clone() }
+        advances.collect()
     }
 
-    fn quarantine_request(&self, closed: &ClosedFlush) -> Option<CommitFiles> {
-        let ranges = closed.ranges.iter().filter(|(_, range)| range.quarantine_rows > 0);
-        let advances: Vec<Advance> = ranges
-            .map(|(&partition, range)| {
-                let heads = self.parts.heads.get(&partition).cloned().unwrap_or_default();
-                let bronze = bronze_entry(&heads.bronze, range, self.parts.key.generation);
-                self.advance(partition, quarantine_entry(&heads.quarantine, &bronze, range))
-            })
-            .collect();
-        (!advances.is_empty()).then(|| CommitFiles {
-            keys: vec![self.parts.key],
-            advances,
-            files: closed.invalid.clone(),
-        })
+    fn quarantine_advances(&self, ranges: &BTreeMap<i32, FlushedRange>) -> Vec<Advance> {
+        let with_rows = ranges.iter().filter(|(_, range)| range.quarantine_rows > 0);
+        let advances = with_rows.map(|(&partition, range)| {
+            let heads = self.parts.heads.get(&partition).cloned().unwrap_or_default();
+            let bronze = bronze_entry(&heads.bronze, range, self.parts.key.generation);
+            self.advance(partition, quarantine_entry(&heads.quarantine, &bronze, range))
+        });
+        advances.collect()
     }
 
     /// `entry.seq` still is the one that the entry was built on.
@@ -319,9 +327,16 @@ impl BronzeWriter {
         Advance { topic: self.parts.topic.clone(), partition, built_on_seq: entry.seq, entry }
     }
 
-    fn committed(&mut self, closed: &ClosedFlush, committed: &Committed, ctx: &mut Context<Self>) {
+    fn committed(
+        &mut self,
+        ranges: &BTreeMap<i32, FlushedRange>,
+        files: u64,
+        committed: &Committed,
+        ctx: &mut Context<Self>,
+    ) {
+        crate::failpoint::reach("writer::committed");
         let mut positions = Vec::new();
-        for (&partition, range) in &closed.ranges {
+        for (&partition, range) in ranges {
             let heads = self.parts.heads.entry(partition).or_default();
             let bronze = bronze_entry(&heads.bronze, range, self.parts.key.generation);
             if range.quarantine_rows > 0 {
@@ -334,21 +349,11 @@ impl BronzeWriter {
             self.parts.status.count_committed_records(range.records, range.quarantined);
             self.parts.status.update_partition(partition, |status| status.bronze_next = range.next);
         }
-        let newest = closed
-            .ranges
-            .values()
-            .filter_map(|range| range.stream_time_span_us)
-            .map(|(_, newest)| newest)
-            .max();
-        let rows = closed.ranges.values().map(|range| range.records - range.quarantined).sum();
-        self.parts.status.committed(
-            HotTable::RawEvents,
-            committed.snapshot_id,
-            closed.events.len() as u64,
-            rows,
-            newest,
-        );
-        for range in closed.ranges.values() {
+        let newest =
+            ranges.values().filter_map(|range| range.stream_time_span_us).map(|(_, newest)| newest).max();
+        let rows = ranges.values().map(|range| range.records - range.quarantined).sum();
+        self.parts.status.committed(HotTable::RawEvents, committed.snapshot_id, files, rows, newest);
+        for range in ranges.values() {
             observe_latency(
                 &self.table_metrics,
                 range.stream_time_span_us,
@@ -391,13 +396,9 @@ pub(crate) fn quarantine_entry(
     let mut entry = if head.next > bronze.next { head.clone() } else { bronze.clone() };
     entry.seq = head.seq;
     entry.generation = bronze.generation;
+    entry.fingerprint_from = bronze.fingerprint_from;
     entry.counts.quarantined = quarantined;
     entry
-}
-
-async fn send_commit(committer: &Addr<Committer>, request: CommitFiles) -> Result<Committed, CommitRefused> {
-    // A mailbox error means that the committer died; its own guard reports that, and the generation ends.
-    committer.send(request).await.unwrap_or(Err(CommitRefused::Closed))
 }
 
 impl Actor for BronzeWriter {
@@ -414,7 +415,7 @@ impl Handler<WriteBatch> for BronzeWriter {
 
     fn handle(&mut self, batch: WriteBatch, ctx: &mut Self::Context) -> Self::Result {
         let (sender, receiver) = oneshot::channel();
-        self.queue.push_back((batch, sender));
+        self.queue.push_back((crate::sabotage::received(batch), sender));
         self.pump(ctx);
         Box::pin(async move { receiver.await.map_err(|_| Gone) })
     }

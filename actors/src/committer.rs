@@ -18,12 +18,14 @@ use pulselake_telemetry::{ActorMetrics, CommitFigures, TableMetrics, events};
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
-use crate::heartbeat::Heartbeat;
+use crate::heartbeat::{Heartbeat, StepClock};
 use crate::kill_switch::DeathGuard;
 use crate::messages::*;
 
 /// How long the first request waits for others to share its snapshot.
 const LINGER: Duration = Duration::from_millis(100);
+/// One attempt may take this many times the lake's patience: it ends with patience, but each answer may be late.
+const PATIENCES: u32 = 3;
 const RETRY_INITIAL: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
@@ -37,6 +39,8 @@ pub struct CommitterParts {
     pub cluster_id: String,
     /// The decoder's fingerprint, for the ledger.
     pub fingerprint: String,
+    /// How long a store may let one question wait, beside the lake's own patience, before the heartbeat is withheld.
+    pub answer_timeout: Duration,
     /// How often to beat.
     pub heartbeat_interval: Duration,
     /// Death guard.
@@ -65,6 +69,7 @@ pub struct Committer {
     closed: ClosedRuns,
     close_waiters: Vec<(GenerationKey, oneshot::Sender<()>)>,
     ending: Rc<EndingRuns>,
+    asking: StepClock,
 }
 
 /// Runs that are over: of each shard the newest, and with it all before.
@@ -95,6 +100,7 @@ impl Committer {
         Self {
             metrics: ActorMetrics::new("Committer", parts.table.name()),
             table_metrics: Rc::new(TableMetrics::new(parts.table)),
+            asking: StepClock::new(parts.answer_timeout + parts.lake.limits().patience * PATIENCES),
             parts,
             queue: VecDeque::new(),
             under_way: HashSet::new(),
@@ -128,6 +134,7 @@ impl Committer {
             fingerprint: self.parts.fingerprint.clone(),
             metrics: self.table_metrics.clone(),
             ending: self.ending.clone(),
+            asking: self.asking.clone(),
         };
         let started = Instant::now();
         ctx.spawn(attempt.run(batch).into_actor(self).map(move |(), actor, context| {
@@ -169,6 +176,8 @@ struct CommitAttempt {
     fingerprint: String,
     metrics: Rc<TableMetrics>,
     ending: Rc<EndingRuns>,
+    /// Times every question to catalog and warehouse.
+    asking: StepClock,
 }
 
 impl CommitAttempt {
@@ -181,9 +190,9 @@ impl CommitAttempt {
         let mut files_may_be_deleted = true;
         let started = Instant::now();
         while !batch.is_empty() {
-            crate::failpoint::reach("committer::before");
             attempt += 1;
-            let outcome = self.lake.append(self.table, &self.merged(&commit_id, &batch)).await;
+            let request = self.merged(&commit_id, &batch);
+            let outcome = self.asking.time(append(&self.lake, self.table, &request)).await;
             crate::failpoint::reach("committer::after");
             let error = match outcome {
                 Ok(receipt) => return self.accept(batch, &receipt, started.elapsed()),
@@ -256,7 +265,7 @@ impl CommitAttempt {
         let generation = waiting.request.keys.first().map_or(0, |key| key.generation);
         events::fenced(self.table, reason.partition, generation, &error.to_string());
         if files_may_be_deleted {
-            delete_files(&self.lake, self.table, &waiting.request.files).await;
+            self.delete(&waiting.request.files).await;
         }
         let _ = waiting.reply.send(Err(CommitRefused::Fenced(error.to_string())));
     }
@@ -264,10 +273,14 @@ impl CommitAttempt {
     async fn refuse_all(&self, batch: Vec<Waiting>, error: &CommitError, files_may_be_deleted: bool) {
         for waiting in batch {
             if files_may_be_deleted {
-                delete_files(&self.lake, self.table, &waiting.request.files).await;
+                self.delete(&waiting.request.files).await;
             }
             let _ = waiting.reply.send(Err(CommitRefused::Stop(error.to_string())));
         }
+    }
+
+    async fn delete(&self, files: &[DataFile]) {
+        self.asking.time(delete_files(&self.lake, self.table, files)).await;
     }
 
     /// Takes the requests out that a run has a part in which is being ended. No attempt is on its way at this moment.
@@ -279,12 +292,17 @@ impl CommitAttempt {
         let given_up: Vec<Waiting> = batch.extract_if(.., is_ending).collect();
         for waiting in given_up {
             if files_may_be_deleted {
-                delete_files(&self.lake, self.table, &waiting.request.files).await;
+                self.delete(&waiting.request.files).await;
             }
             // The run itself waits for no answer any more; another one that shares the request does.
             let _ = waiting.reply.send(Err(CommitRefused::Closed));
         }
     }
+}
+
+async fn append(lake: &Lake, table: HotTable, request: &LedgeredAppend) -> Result<Receipt, CommitError> {
+    crate::failpoint::reach_store("committer::before").await;
+    lake.append(table, request).await
 }
 
 /// Deletes data files of a commit that is certainly not in the table; what resists is logged.
@@ -304,7 +322,11 @@ impl Actor for Committer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| actor.parts.heartbeat.beat());
+        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| {
+            if !actor.asking.is_overdue() {
+                actor.parts.heartbeat.beat();
+            }
+        });
     }
 }
 
@@ -312,6 +334,7 @@ impl Handler<CommitFiles> for Committer {
     type Result = ResponseFuture<Result<Committed, CommitRefused>>;
 
     fn handle(&mut self, request: CommitFiles, ctx: &mut Self::Context) -> Self::Result {
+        crate::failpoint::reach("committer::received");
         if request.keys.iter().any(|key| self.closed.has(key)) {
             self.delete(request.files, ctx);
             return Box::pin(async { Err(CommitRefused::Closed) });
@@ -336,6 +359,7 @@ impl Handler<CloseGeneration> for Committer {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, message: CloseGeneration, ctx: &mut Self::Context) -> Self::Result {
+        crate::failpoint::reach("committer::close");
         self.closed.close(message.key);
         // What is this run's alone and not under way is dropped. It was never tried: its files belong to nobody.
         let (dropped, kept) = self.queue.drain(..).partition(|waiting| waiting.request.keys == [message.key]);

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use crate::aggregator::VelocityAggregator;
 use crate::committer::Committer;
 use crate::gold_rows::{PartitionRows, to_batch};
-use crate::heartbeat::Heartbeat;
+use crate::heartbeat::{Heartbeat, StepClock};
 use crate::kill_switch::{DeathGuard, Failure, FailureClass, KillSwitch};
 use crate::latency::observe_latency;
 use crate::messages::*;
@@ -45,6 +45,8 @@ pub struct GoldWriterParts {
     pub max_pending_rows: usize,
     /// How long an aggregator may take to hand its rows over before its run counts as hung.
     pub answer_timeout: Duration,
+    /// How long the writing of one commit's files may take before the heartbeat is withheld.
+    pub write_timeout: Duration,
     /// Gold's committer.
     pub committer: Addr<Committer>,
     /// How often to beat.
@@ -89,6 +91,8 @@ pub struct GoldWriter {
     parts: GoldWriterParts,
     metrics: ActorMetrics,
     table_metrics: TableMetrics,
+    /// Times the writing of files; how long a commit takes is the committer's to judge.
+    writing: StepClock,
     partitions: BTreeMap<i32, Registered>,
     collect_at: Option<Instant>,
     corrections_at: Option<Instant>,
@@ -101,6 +105,7 @@ impl GoldWriter {
     /// A writer without partitions.
     pub fn new(parts: GoldWriterParts) -> Self {
         Self {
+            writing: StepClock::new(parts.write_timeout),
             parts,
             metrics: ActorMetrics::new("GoldWriter", 0),
             table_metrics: TableMetrics::new(HotTable::VideoStats1Min),
@@ -129,6 +134,7 @@ impl GoldWriter {
     }
 
     fn collect(&mut self, ctx: &mut Context<Self>) {
+        crate::failpoint::reach("gold::collect");
         self.collect_at = None;
         self.corrections_at = None;
         self.in_flight = true;
@@ -199,12 +205,14 @@ impl GoldWriter {
         keys.dedup();
         let (lake, options, committer) =
             (self.parts.lake.clone(), self.parts.options, self.parts.committer.clone());
+        let writing = self.writing.clone();
         let commit = async move {
-            crate::failpoint::reach("gold::before_write");
             let batch = batch.map_err(|error| (FailureClass::Crash, error.to_string()))?;
-            let files = write_files(&lake, options, &batch)
+            let files = writing
+                .time(write_files(&lake, options, &batch))
                 .await
                 .map_err(|error| (lake_class(&error), error.to_string()))?;
+            crate::failpoint::reach("gold::before_commit");
             let file_count = files.len() as u64;
             let request = CommitFiles { keys, advances, files };
             let outcome = committer.send(request).await.unwrap_or(Err(CommitRefused::Closed));
@@ -233,6 +241,7 @@ impl GoldWriter {
     }
 
     fn committed(&mut self, collected: &[Collected], committed: &Committed, files: u64) {
+        crate::failpoint::reach("gold::committed");
         let mut rows = 0;
         let mut newest = None;
         for part in collected {
@@ -288,6 +297,7 @@ async fn write_files(
     options: WriterOptions,
     batch: &RecordBatch,
 ) -> Result<Vec<DataFile>, LakeError> {
+    crate::failpoint::reach_store("gold::before_write").await;
     if batch.num_rows() == 0 {
         return Ok(Vec::new());
     }
@@ -323,7 +333,7 @@ pub(crate) fn gold_entry(head: &PartitionLedger, taken: &TakenFlush, generation:
             dropped: position.dropped,
             open: position.open,
             gaps: position.gaps,
-            lost: 0,
+            lost: taken.lost,
         },
     }
 }
@@ -332,7 +342,11 @@ impl Actor for GoldWriter {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| actor.parts.heartbeat.beat());
+        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| {
+            if !actor.writing.is_overdue() {
+                actor.parts.heartbeat.beat();
+            }
+        });
         ctx.run_interval(CHECK, |actor, context| actor.check(context));
     }
 }
@@ -390,6 +404,7 @@ impl Handler<CloseGeneration> for GoldWriter {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, message: CloseGeneration, _: &mut Self::Context) -> Self::Result {
+        crate::failpoint::reach("gold::close");
         self.partitions.retain(|_, registered| registered.key != message.key);
         if !self.in_flight {
             return Box::pin(async {});

@@ -1,8 +1,10 @@
 //! Heartbeats: how the supervisor finds an actor that hangs instead of failing.
 //!
 //! Every actor beats from a timer in its own context. A thread that is stuck stops the beats of all its actors; an
-//! actor whose present operation takes longer than allowed withholds its own beat.
+//! actor whose present operation takes longer than allowed ([`StepClock`]) withholds its own beat.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,8 +54,37 @@ impl Heartbeat {
     }
 }
 
+/// Times what an actor asks of a store, of which it knows nothing but that an answer should come.
+///
+/// Shared by the actor, whose timer asks, and the future that waits for the answer on the same thread.
+#[derive(Clone)]
+pub(crate) struct StepClock {
+    since: Rc<Cell<Option<Instant>>>,
+    limit: Duration,
+}
+
+impl StepClock {
+    /// A clock for steps that may take `limit`.
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { since: Rc::default(), limit }
+    }
+
+    /// Whether a step is under way that has taken longer than it may.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.since.get().is_some_and(|since| since.elapsed() >= self.limit)
+    }
+
+    /// Waits for one step. Steps of one clock must not overlap.
+    pub(crate) async fn time<T>(&self, step: impl Future<Output = T>) -> T {
+        self.since.set(Some(Instant::now()));
+        let outcome = step.await;
+        self.since.set(None);
+        outcome
+    }
+}
+
 /// How often silence is looked for.
-const CHECK: Duration = Duration::from_millis(100);
+pub(crate) const CHECK: Duration = Duration::from_millis(100);
 
 /// Trips `kill_switch` when an actor of `run` has been silent for longer than `timeout`. A task of its own, so that it
 /// goes on while the supervisor waits for something that may never come.
@@ -65,12 +96,16 @@ pub(crate) fn watch(
 ) -> tokio::task::JoinHandle<()> {
     actix::spawn(async move {
         let mut last_check = Instant::now();
+        let mut judging_since = last_check;
         loop {
             tokio::time::sleep(CHECK).await;
             let since_last_check = last_check.elapsed();
             last_check = Instant::now();
-            // This thread was held up itself (a stopped process): silence says nothing about the others.
+            // This thread was held up itself (a stopped process): the silence until now says nothing about the others.
             if since_last_check > timeout / 2 {
+                judging_since = last_check;
+            }
+            if judging_since.elapsed() < timeout {
                 continue;
             }
             let Some((actor, silence)) = heartbeats.silent_for(timeout) else { continue };
@@ -86,6 +121,19 @@ pub(crate) fn watch(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[actix::test]
+    async fn a_step_without_an_answer_becomes_overdue_and_an_answered_one_does_not() {
+        let clock = StepClock::new(Duration::from_millis(20));
+        clock.time(async {}).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        assert!(!clock.is_overdue());
+        let waiting = clock.clone();
+        let step = actix::spawn(async move { waiting.time(std::future::pending::<()>()).await });
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert!(clock.is_overdue());
+        step.abort();
+    }
 
     #[test]
     fn silence_is_found_by_name() {

@@ -60,6 +60,8 @@ pub struct TakenFlush {
     pub flush: GoldFlush,
     /// The last record that the flush has consumed.
     pub last: Option<LastSeen>,
+    /// Cumulative: records that retention removed before they were read.
+    pub lost: u64,
 }
 
 /// To the gold writer: a partition has something to commit.

@@ -1,6 +1,7 @@
 //! Reads the ledgers and the source's bounds, and plans how each partition of a shard goes on.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use arrow::array::{Array, Int64Array};
 use futures::TryStreamExt;
@@ -37,16 +38,40 @@ pub enum StartError {
         /// What the runtime said.
         reason: String,
     },
+    /// Somebody who was asked does not answer.
+    #[error("{what} has had no answer for {} ms, trying again", .waited.as_millis())]
+    NoAnswer {
+        /// What was asked for.
+        what: &'static str,
+        /// For how long.
+        waited: Duration,
+    },
+    /// Preparing the start panicked: an error of the program, or tables that it does not understand.
+    #[error("preparing the start panicked: {reason}")]
+    Panicked {
+        /// The panic's message.
+        reason: String,
+    },
 }
 
 impl StartError {
+    pub(crate) fn no_answer(what: &'static str, waited: Duration) -> Self {
+        Self::NoAnswer { what, waited }
+    }
+
+    /// Whether it counts as a crash: tried again, as often as the restart budget allows.
+    pub fn is_crash(&self) -> bool {
+        matches!(self, Self::Panicked { .. })
+    }
+
     /// Whether it may work later without anybody's hand.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Recovery(_) => false,
             Self::Lake(error) => error.is_transient(),
             Self::Source(error) => error.action() != ErrorAction::Stop,
-            Self::Runtime { .. } => true,
+            Self::Runtime { .. } | Self::NoAnswer { .. } => true,
+            Self::Panicked { .. } => false,
         }
     }
 }
@@ -82,6 +107,7 @@ impl Ledgers {
     /// Reads them, the quarantine last: it commits first, so that it is never seen behind bronze although another
     /// owner may still be committing.
     pub async fn read(pipeline: &Pipeline) -> Result<Self, LakeError> {
+        crate::failpoint::reach_store("recovery::ledgers").await;
         let gold = pipeline.lake.ledger(HotTable::VideoStats1Min).await?;
         let bronze = pipeline.lake.ledger(HotTable::RawEvents).await?;
         let quarantine = pipeline.lake.ledger(HotTable::InvalidEventsContent).await?;
@@ -121,6 +147,7 @@ pub async fn recover(
     ledgers: &Ledgers,
     partitions: &[i32],
 ) -> Result<Vec<RecoveredPartition>, StartError> {
+    crate::failpoint::reach("recovery::plan");
     let identity = pipeline.source.identity();
     plan_identity(&ledgers.all(), &identity.topic, &identity.cluster_id)?;
     let fingerprint = pipeline.decode.fingerprint();
@@ -215,6 +242,7 @@ pub(crate) async fn quarantined_offsets(
     from: i64,
     to: i64,
 ) -> Result<HashSet<i64>, StartError> {
+    crate::failpoint::reach_store("recovery::quarantined").await;
     let filter = offset_range(&pipeline.source.identity().topic, partition, from, to);
     let batches =
         pipeline.lake.scan(HotTable::InvalidEventsContent, &["source_offset"], Some(filter)).await?;

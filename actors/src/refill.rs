@@ -11,8 +11,9 @@ use arrow::compute::{concat_batches, filter_record_batch, sort_to_indices, take_
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use futures::TryStreamExt;
 use pulselake_lake::LakeError;
+use pulselake_ledger::PartitionPlan;
 use pulselake_model::tables::HotTable;
-use pulselake_model::{DecodedBatch, ErrorCode, EventColumns, EventType, schema};
+use pulselake_model::{DecodedBatch, ErrorCode, EventColumns, EventType, GoldPosition, schema};
 
 use crate::pipeline::Pipeline;
 use crate::recovery::{StartError, offset_range, quarantined_offsets};
@@ -63,6 +64,7 @@ impl Refill {
         from: i64,
         to: i64,
     ) -> Result<DecodedBatch, StartError> {
+        crate::failpoint::reach_store("recovery::refill").await;
         let filter = offset_range(&pipeline.source.identity().topic, self.partition, from, to);
         let stream = pipeline.lake.scan(HotTable::RawEvents, &COLUMNS, Some(filter)).await?;
         let found: Vec<RecordBatch> = stream.try_collect().await?;
@@ -71,6 +73,34 @@ impl Refill {
         let mut rejected: Vec<i64> = quarantined.into_iter().collect();
         rejected.sort_unstable();
         Ok(decoded(self.partition, from, to, events, &rejected))
+    }
+}
+
+/// What retention took from gold, ledger and plan together. The windows count it as a gap when they step over it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LostToGold {
+    /// By the ledger that the run starts from.
+    before: u64,
+    /// Of this run, before `behind`.
+    now: u64,
+    /// First offset behind it.
+    behind: i64,
+}
+
+impl LostToGold {
+    /// `before` is what gold's ledger has counted already.
+    pub fn new(plan: &PartitionPlan, before: u64) -> Self {
+        // Gold loses only what bronze has lost too: bronze goes on behind it.
+        Self { before, now: plan.gold_lost, behind: plan.bronze_next }
+    }
+
+    /// The cumulative count at a flushed position, whose gaps are then those alone that never held a record.
+    pub fn settle(&self, position: &mut GoldPosition) -> u64 {
+        if position.next < self.behind {
+            return self.before;
+        }
+        position.gaps = position.gaps.saturating_sub(self.now);
+        self.before + self.now
     }
 }
 
@@ -165,6 +195,16 @@ mod tests {
         let batch = decoded(0, 0, 8, streamed, &[1, 7]);
         assert_eq!((batch.columns.offset, batch.record_count), (vec![0, 2, 3], 5));
         assert_eq!(without_offsets(&bronze, &HashSet::new()).unwrap().num_rows(), 4);
+    }
+
+    #[test]
+    fn what_retention_took_is_lost_and_no_gap_once_it_is_passed() {
+        let plan = PartitionPlan { bronze_next: 520, gold_lost: 20, ..PartitionPlan::default() };
+        let lost = LostToGold::new(&plan, 3);
+        let mut before = GoldPosition { next: 500, gaps: 7, ..GoldPosition::default() };
+        assert_eq!((lost.settle(&mut before), before.gaps), (3, 7));
+        let mut behind = GoldPosition { next: 520, gaps: 27, ..GoldPosition::default() };
+        assert_eq!((lost.settle(&mut behind), behind.gaps), (23, 7));
     }
 
     #[test]

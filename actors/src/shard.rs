@@ -1,12 +1,15 @@
 //! One run (generation) of one shard: a thread with the consumers and aggregators of some partitions and a bronze
 //! writer. It is started from the ledgers, and ends by a drain or by its kill switch; it is never repaired.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures::FutureExt;
 use pulselake_decode::EventDecoder;
-use pulselake_source::UNKNOWN_END;
+use pulselake_source::{PartitionReader, UNKNOWN_END};
 use pulselake_window::PartitionWindows;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -21,8 +24,12 @@ use crate::messages::*;
 use crate::pipeline::Pipeline;
 use crate::prepare::Preparer;
 use crate::recovery::{Ledgers, RecoveredPartition, StartError, recover};
+use crate::refill::LostToGold;
 use crate::route::Routing;
 use crate::services::{ServiceAddresses, Services};
+
+/// How many heartbeat time-outs catalog, warehouse and broker together may take to give what a start needs.
+const START_TIMEOUTS: u32 = 3;
 
 /// Where a shard reports to while it runs.
 #[derive(Clone)]
@@ -67,23 +74,17 @@ impl RunningShard {
         reports: &ShardReports,
         at_least_generation: u64,
     ) -> Result<Self, StartError> {
-        let ledgers = Ledgers::read(pipeline).await?;
-        let topic = pipeline.source.identity().topic.clone();
-        let generation = (ledgers.newest_generation(&topic, partitions) + 1).max(at_least_generation);
-        let key = GenerationKey { shard, generation };
-        let recovered = recover(pipeline, &ledgers, partitions).await?;
-        let open = OpenFlush::new(&pipeline.lake, pipeline.writer_options).await?;
-        let mut opened = Vec::new();
-        for partition in recovered {
-            let (source, number, from) =
-                (pipeline.source.clone(), partition.partition, partition.plan.read_from);
-            // Another owner may have gone on behind the end that was seen here first: what it committed is read to its end.
-            let committed = partition.plan.bronze_next.max(partition.gold.next);
-            let stop = stop_at.get(&number).map(|&end| end.max(committed));
-            let reader = tokio::task::spawn_blocking(move || source.open(number, from, stop)).await;
-            let reader = reader.map_err(|error| StartError::Runtime { reason: error.to_string() })??;
-            opened.push((partition, reader));
-        }
+        let limit = pipeline.settings.heartbeat_timeout * START_TIMEOUTS;
+        // Nothing runs yet: whatever goes wrong so far leaves nothing behind.
+        let prepared = AssertUnwindSafe(prepare(pipeline, partitions, stop_at)).catch_unwind();
+        let prepared = match tokio::time::timeout(limit, prepared).await {
+            Ok(Ok(outcome)) => outcome?,
+            Ok(Err(panic)) => return Err(StartError::Panicked { reason: panic_message(&*panic) }),
+            Err(_) => return Err(StartError::no_answer("preparing the start", limit)),
+        };
+        let Prepared { newest_generation, opened, open } = prepared;
+        let key = GenerationKey { shard, generation: (newest_generation + 1).max(at_least_generation) };
+        crate::failpoint::reach("supervisor::before_build");
         let builder = ShardBuilder {
             pipeline,
             services,
@@ -140,6 +141,41 @@ impl RunningShard {
     }
 }
 
+/// What a generation starts from.
+struct Prepared {
+    newest_generation: u64,
+    opened: Vec<(RecoveredPartition, Box<dyn PartitionReader>)>,
+    open: OpenFlush,
+}
+
+async fn prepare(
+    pipeline: &Pipeline,
+    partitions: &[i32],
+    stop_at: &BTreeMap<i32, i64>,
+) -> Result<Prepared, StartError> {
+    let ledgers = Ledgers::read(pipeline).await?;
+    let newest_generation = ledgers.newest_generation(&pipeline.source.identity().topic, partitions);
+    let recovered = recover(pipeline, &ledgers, partitions).await?;
+    crate::failpoint::reach("recovery::open");
+    let open = OpenFlush::new(&pipeline.lake, pipeline.writer_options).await?;
+    let mut opened = Vec::new();
+    for partition in recovered {
+        let (source, number, from) = (pipeline.source.clone(), partition.partition, partition.plan.read_from);
+        // Another owner may have gone on behind the end that was seen here first: what it committed is read to its end.
+        let committed = partition.plan.bronze_next.max(partition.gold.next);
+        let stop = stop_at.get(&number).map(|&end| end.max(committed));
+        let reader = tokio::task::spawn_blocking(move || source.open(number, from, stop)).await;
+        let reader = reader.map_err(|error| StartError::Runtime { reason: error.to_string() })??;
+        opened.push((partition, reader));
+    }
+    Ok(Prepared { newest_generation, opened, open })
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+}
+
 /// Puts the actors of one generation together.
 struct ShardBuilder<'a> {
     pipeline: &'a Pipeline,
@@ -154,7 +190,7 @@ struct ShardBuilder<'a> {
 impl ShardBuilder<'_> {
     fn build(
         self,
-        opened: Vec<(RecoveredPartition, Box<dyn pulselake_source::PartitionReader>)>,
+        opened: Vec<(RecoveredPartition, Box<dyn PartitionReader>)>,
         open: OpenFlush,
     ) -> RunningShard {
         let heads =
@@ -226,6 +262,7 @@ impl ShardBuilder<'_> {
             quarantine_committer: self.services.quarantine_committer.clone(),
             bronze_committer: self.services.bronze_committer.clone(),
             committed: self.reports.committed.clone(),
+            step_timeout: settings.heartbeat_timeout / 2,
             heartbeat_interval: settings.heartbeat_interval,
             status: self.pipeline.status.clone(),
             heartbeat: self.heartbeats.register(&name),
@@ -249,6 +286,7 @@ impl ShardBuilder<'_> {
             board: self.pipeline.board.clone(),
             max_pending_rows: settings.gold_max_pending_rows,
             last: recovered.gold.last,
+            lost: LostToGold::new(&recovered.plan, recovered.gold.counts.lost),
             heartbeat_interval: settings.heartbeat_interval,
             status: self.pipeline.status.clone(),
             heartbeat: self.heartbeats.register(&name),
@@ -264,7 +302,7 @@ impl ShardBuilder<'_> {
     fn start_consumer(
         &self,
         recovered: RecoveredPartition,
-        reader: Box<dyn pulselake_source::PartitionReader>,
+        reader: Box<dyn PartitionReader>,
         aggregator: Addr<VelocityAggregator>,
         writer: Addr<BronzeWriter>,
     ) -> Addr<PartitionConsumer> {

@@ -1,13 +1,18 @@
 //! Catalogs and warehouses that are damaged, locked, of another version, lost, or somebody else's.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::common::engine::SIGABRT;
+use crate::common::scaled;
 use crate::common::scene::Scene;
 use crate::support::{
     BRONZE, CatalogLock, FAILED, GOLD, assert_refused, assert_says, events_file, start_files, table, tamper,
     verify_records,
 };
+
+/// How long another program keeps the catalog locked in the long form.
+const LOCKED_FOR: Duration = Duration::from_secs(60);
 
 #[test]
 #[ignore = "needs the test tools: run through make test"]
@@ -68,16 +73,23 @@ fn a_lost_catalog_is_not_replaced_by_an_empty_one() {
 
 #[test]
 #[ignore = "needs the test tools: run through make test"]
-fn a_catalog_that_is_locked_at_the_start_is_named() {
+fn a_catalog_that_is_locked_at_the_start_is_named_and_waited_for() {
     let scene = Scene::without_topic("locked-start");
     let file = events_file(scene.directory(), "a.ndjson", 1_000, 1);
-    start_files(&scene, &[&file], &[], "").wait_for_success();
+    assert!(scene.command(&["init"]).status.success());
     let lock = CatalogLock::take(&scene);
     let place = scene.data_dir().join("catalog.db").display().to_string();
     let words = ["catalog ", &place, "database is locked", "another program holds a lock on it"];
-    assert_refused(start_files(&scene, &[&file], &[], ""), FAILED, &words);
+    let impatient = start_files(&scene, &[&file], &["lake.connect_timeout_ms=100"], "");
+    assert_refused(impatient, FAILED, &words);
+    let mut patient = start_files(&scene, &[&file], &["lake.connect_timeout_ms=600000"], "");
+    patient.wait_until("it says what it waits for", |log| {
+        log.has("catalog_waited_for") && words.iter().all(|word| log.text.contains(word))
+    });
+    std::thread::sleep(scaled(Duration::ZERO, LOCKED_FOR));
+    patient.assert_alive();
     lock.release();
-    start_files(&scene, &[&file], &[], "").wait_for_success();
+    patient.wait_for_success();
     verify_records(&scene, 1_000);
 }
 
@@ -93,9 +105,11 @@ fn a_catalog_that_is_locked_for_a_while_is_waited_for() {
     stream.advance(120_000);
     stream.flush();
     let before = engine.log().commits(BRONZE);
-    // Longer than SQLite waits by itself.
-    std::thread::sleep(std::time::Duration::from_secs(7));
+    // Longer than SQLite waits by itself, and than the engine tries at once.
+    std::thread::sleep(scaled(Duration::from_secs(15), LOCKED_FOR));
     engine.assert_alive();
+    assert_says(&engine.log().text, &["commit_retry", "database is locked", "end that one, or try again"]);
+    assert!(!engine.log().has("generation_killed"), "{}", engine.log().tail());
     assert_eq!(engine.log().commits(BRONZE), before);
     lock.release();
     engine.wait_until("it commits again", |log| log.commits(BRONZE) > before);

@@ -7,6 +7,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod answers;
+mod broker;
 mod catalog;
 mod decoder;
 mod disk;
@@ -15,3 +17,4 @@ mod settings;
 mod sources;
 mod support;
 mod topic;
+mod transactions;

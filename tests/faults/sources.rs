@@ -2,13 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::common::engine::{Engine, free_address};
 use crate::common::kafka::{brokers, unique};
 use crate::common::scene::Scene;
-use crate::common::{environment, repository};
 use crate::support::{BRONZE, FAILED, assert_refused, events_file, start_files, table, verify_records};
 
 /// Beyond the time-out that was set: what starting a process takes on a busy machine.
@@ -110,51 +108,4 @@ fn another_generator_is_another_source() {
     assert_refused(demo("2"), FAILED, &["was filled from source", "seed=1;", "this source is", "seed=2;"]);
     demo("1").wait_for_success();
     scene.audit();
-}
-
-/// Runs the test of this name again beside a broker of its own, which it may stop.
-fn with_own_broker(test: &str) {
-    let mut command = Command::new("bash");
-    command.arg(repository("tests/tools/with-kafka.sh")).arg(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--include-ignored", "--nocapture"]).env(OWN_BROKER, "yes");
-    let output = command.output().unwrap();
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
-}
-
-const OWN_BROKER: &str = "PULSELAKE_TEST_OWN_BROKER";
-
-fn broker_script(name: &str, words: &[&str]) {
-    let script = repository("tests/tools").join(name);
-    let output = Command::new("bash").arg(script).args(words).output().unwrap();
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-#[ignore = "needs a broker: run through make test"]
-fn a_broker_that_goes_away_and_comes_back_is_waited_for() {
-    if std::env::var_os(OWN_BROKER).is_none() {
-        return with_own_broker("sources::a_broker_that_goes_away_and_comes_back_is_waited_for");
-    }
-    let directory = environment("PULSELAKE_TEST_KAFKA_DIR");
-    let port = brokers().rsplit(':').next().unwrap().to_owned();
-    let scene = Scene::new("outage", 4);
-    let mut stream = scene.stream(100.0, 3);
-    stream.advance(120_000);
-    let first = stream.flush();
-    let mut engine = scene.start(&["engine.lag_interval_ms=200"]);
-    engine.wait_until("it commits", |log| log.commits(BRONZE) >= 1);
-    broker_script("kafka-down.sh", &[&directory]);
-    engine.wait_until("it notices", |log| log.text.contains("librdkafka") && log.text.contains("refused"));
-    broker_script("kafka-up.sh", &[&port, &directory]);
-    engine.assert_alive();
-    stream.advance(120_000);
-    let all = stream.flush();
-    let before = engine.log().commits(BRONZE);
-    engine.wait_until("it commits again", |log| log.commits(BRONZE) > before);
-    engine.terminate();
-    assert!(all > first);
-    scene.run_to_end();
-    scene.verify_all();
 }

@@ -1,8 +1,10 @@
 //! Runs on files, refusals, and the hands that damage things.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -82,6 +84,23 @@ pub fn table(scene: &Scene, name: &str) -> Value {
 /// A partition's entry in a table's ledger; null where there is none.
 pub fn ledger_entry(scene: &Scene, name: &str, partition: i32) -> Value {
     table(scene, name)["ledger"]["topics"][&scene.topic][partition.to_string()].clone()
+}
+
+/// Files below a directory whose name ends so.
+pub fn files_below(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let found = |path: PathBuf| match path.is_dir() {
+        true => files_below(&path, ending),
+        false if path.to_string_lossy().ends_with(ending) => vec![path],
+        false => Vec::new(),
+    };
+    entries.flatten().flat_map(|entry| found(entry.path())).collect()
+}
+
+/// When a log event was logged.
+pub fn event_time(event: &Value) -> SystemTime {
+    let at = event["timestamp"].as_str().unwrap();
+    SystemTime::from(chrono::DateTime::parse_from_rfc3339(at).unwrap())
 }
 
 fn tamper_command(scene: &Scene, words: &[&str]) -> Command {

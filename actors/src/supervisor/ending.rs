@@ -46,7 +46,9 @@ impl Supervisor {
         if runs.is_empty() {
             return Vec::new();
         }
+        crate::failpoint::reach("supervisor::before_drain");
         let drained = self.drain(&runs, ending).await;
+        crate::failpoint::reach("supervisor::drained");
         let keys: Vec<GenerationKey> = runs.iter().map(|(_, running)| running.key).collect();
         let mut all_ended = Vec::new();
         for ((shard, running), drained) in runs.into_iter().zip(drained) {
@@ -54,7 +56,9 @@ impl Supervisor {
             running.stop();
             all_ended.push(Ended { shard, drained, failure });
         }
+        crate::failpoint::reach("supervisor::before_close");
         self.services.close_generations(&keys).await;
+        crate::failpoint::reach("supervisor::closed");
         all_ended
     }
 

@@ -23,7 +23,9 @@ use crate::restarts::{RestartBudget, RestartPolicy};
 use crate::services::Services;
 use crate::shard::{Drained, RunningShard, ShardReports};
 use crate::status::Phase;
+use crate::watchdog::Watchdog;
 use ending::Ending;
+use watching::Unassigned;
 
 /// How long a source event is waited for in one go, so that the thread notices the end.
 const EVENT_WAIT: Duration = Duration::from_millis(200);
@@ -116,6 +118,7 @@ pub struct Supervisor {
     ended_sender: UnboundedSender<usize>,
     ended_receiver: UnboundedReceiver<usize>,
     next_lag: Instant,
+    unassigned: Unassigned,
 }
 
 /// Runs a pipeline until it is caught up (bounded runs), until `shutdown` completes, or until it fails.
@@ -124,6 +127,7 @@ pub async fn run(pipeline: Pipeline, shutdown: impl Future<Output = ()>) -> Resu
     let (finished, finished_receiver) = unbounded_channel();
     forward_progress(&pipeline, committed_receiver);
     let events = forward_events(&pipeline);
+    let _watchdog = Watchdog::start(pipeline.settings.heartbeat_timeout);
     let supervisor =
         Supervisor::new(pipeline.clone(), ShardReports { finished, committed }, finished_receiver);
     let outcome = supervisor.run(events, shutdown).await;
@@ -184,6 +188,7 @@ impl Supervisor {
             ended_sender,
             ended_receiver,
             next_lag: Instant::now(),
+            unassigned: Unassigned::new(Instant::now()),
             pipeline,
         }
     }
@@ -198,6 +203,8 @@ impl Supervisor {
         tokio::pin!(shutdown);
         let outcome = loop {
             let step = tokio::select! {
+                // In this order: the signals are listened for before anything is started.
+                biased;
                 () = &mut shutdown => break self.shut_down().await,
                 Some(event) = events.recv() => self.on_assignment(event).await,
                 Some(shard) = self.ended_receiver.recv() => self.on_ended(shard).await,
@@ -245,8 +252,10 @@ impl Supervisor {
             AssignmentEvent::Revoked { partitions, done } => {
                 events::rebalanced(&[], &partitions);
                 let shards = self.shards_of(&partitions);
+                crate::failpoint::reach("supervisor::revoked");
                 let ended = self.end_for_rebalance(&shards, Ending::Drain).await;
                 self.forget(&partitions);
+                crate::failpoint::reach("supervisor::before_letting_go");
                 done.finish();
                 ended?;
                 self.start_shards(&shards).await

@@ -60,6 +60,7 @@ impl Supervisor {
                 slot.running = Some(running);
                 slot.watch = Some(watch);
                 self.update_phase(None);
+                crate::failpoint::reach("supervisor::started");
                 Ok(())
             }
             Err(error) => self.start_failed(shard, error),
@@ -68,11 +69,12 @@ impl Supervisor {
 
     /// What may pass is waited out; the rest ends the service.
     fn start_failed(&mut self, shard: usize, error: StartError) -> Result<(), RunError> {
-        if !error.is_transient() {
-            return Err(error.into());
-        }
-        let failure =
-            Failure { actor: "Supervisor".into(), class: FailureClass::Transient, reason: error.to_string() };
+        let class = match &error {
+            crash if crash.is_crash() => FailureClass::Crash,
+            passing if passing.is_transient() => FailureClass::Transient,
+            _ => return Err(error.into()),
+        };
+        let failure = Failure { actor: "Supervisor".into(), class, reason: error.to_string() };
         self.schedule_restart(shard, &failure)
     }
 
@@ -96,6 +98,7 @@ impl Supervisor {
 
     /// A shared service has died: everything in flight there is lost, so every shard starts again with new services.
     pub(super) async fn on_services_ended(&mut self) -> Result<(), RunError> {
+        crate::failpoint::reach("supervisor::services_ended");
         let failure = self.services.kill_switch.failure();
         let mut first_running = None;
         for shard in 0..self.slots.len() {

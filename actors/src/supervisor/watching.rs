@@ -1,15 +1,50 @@
-//! What is due from time to time: restarts, and a look at the lag.
+//! What is due from time to time: restarts, a look at the lag, and a word about a process that has nothing to do.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pulselake_source::UNKNOWN_END;
-use pulselake_telemetry::set_consumer_lag;
+use pulselake_telemetry::{events, set_consumer_lag};
 
 use super::{RunError, Supervisor};
+
+/// After how long without a partition it is said first: joining a group takes some seconds.
+const UNASSIGNED_FIRST: Duration = Duration::from_secs(10);
+/// After how long it is said again.
+const UNASSIGNED_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long the process has had no partition. It waits, also in a bounded run, for a member that leaves; not silently.
+pub(super) struct Unassigned {
+    since: Instant,
+    said_at: Option<Instant>,
+}
+
+impl Unassigned {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { since: now, said_at: None }
+    }
+
+    /// The time without a partition, when it is to be said.
+    fn look(&mut self, has_partitions: bool, now: Instant) -> Option<Duration> {
+        if has_partitions {
+            *self = Self::new(now);
+            return None;
+        }
+        let due = self.said_at.map_or(self.since + UNASSIGNED_FIRST, |said| said + UNASSIGNED_AGAIN);
+        if now < due {
+            return None;
+        }
+        self.said_at = Some(now);
+        Some(now - self.since)
+    }
+}
 
 impl Supervisor {
     pub(super) async fn on_check(&mut self) -> Result<(), RunError> {
         let now = Instant::now();
+        let has_partitions = self.slots.iter().any(|slot| !slot.partitions.is_empty());
+        if let Some(waited) = self.unassigned.look(has_partitions, now) {
+            events::waiting_for_partitions(waited);
+        }
         for shard in 0..self.slots.len() {
             if self.slots[shard].restart_at.is_some_and(|at| at <= now) {
                 self.start_shard(shard).await?;
@@ -43,5 +78,20 @@ impl Supervisor {
                 });
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn having_nothing_is_said_after_a_while_and_again_each_minute() {
+        let start = Instant::now();
+        let mut unassigned = Unassigned::new(start);
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let said: Vec<u64> =
+            (0..200).filter(|&second| unassigned.look(second == 150, after(second)).is_some()).collect();
+        assert_eq!(said, [10, 70, 130, 160]);
     }
 }

@@ -1,18 +1,13 @@
-//! CPU seconds per million bronze rows: partitioning, encoding, writing. Run with `--release`.
+//! CPU seconds per million bronze rows (partitioning, encoding, writing) and where the bytes go. Run with `--release`.
+//! CPU time of the process, so that it also tells something on a busy machine; the bench `encode` takes wall-clock time.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::sync::Arc;
+#[path = "../benches/rows/mod.rs"]
+mod rows;
 
-use arrow::array::{
-    ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
-};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use pulselake_lake::{Lake, LakeSettings, OpenMode, TableWriter, WriterOptions};
-use pulselake_model::schema;
+use pulselake_lake::{TableWriter, WriterOptions};
 use pulselake_model::tables::HotTable;
-use rand::prelude::*;
-
-const BATCH_ROWS: usize = 8_192;
 
 /// CPU time of this process so far, seconds.
 fn cpu_seconds() -> f64 {
@@ -22,61 +17,10 @@ fn cpu_seconds() -> f64 {
     ticks / 100.0
 }
 
-/// Events as real clients send them: random ids, skewed videos, nearly sorted times, a body of 150 bytes.
-fn batch(random: &mut StdRng, number: usize) -> RecordBatch {
-    let kinds = ["impression", "play_start", "play_finish", "like", "share", "skip"];
-    let (mut ids, mut videos, mut users) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
-    let (mut types, mut bodies) = (StringBuilder::new(), StringBuilder::new());
-    let (mut times, mut offsets) = (Vec::new(), Vec::new());
-    for row in 0..BATCH_ROWS {
-        let index = (number * BATCH_ROWS + row) as i64;
-        ids.append_value(uuid::Uuid::from_u128(random.random()).to_string());
-        videos.append_value(format!("v_{}", (random.random::<f64>().powi(4) * 20_000.0) as u32));
-        users.append_value(format!("u_{}", random.random_range(0..200_000)));
-        types.append_value(kinds[(random.random::<f64>().powi(2) * 6.0) as usize]);
-        let watched = random.random_range(0..60_000);
-        bodies.append_value(format!(
-            r#"{{"watch_time_ms":{watched},"video_duration_ms":60000,"device_os":"{}","app_version":"14.{}.0","network_type":"{}","referral_source":"foryou_page"}}"#,
-            ["iOS", "Android"][random.random_range(0..2)],
-            random.random_range(0..5),
-            ["5G", "4G", "WiFi"][random.random_range(0..3)],
-        ));
-        times.push(1_770_458_400_000_000 + index * 100 + random.random_range(0..2_000_000) / 1_000 * 1_000);
-        offsets.push(index);
-    }
-    let text = |value: &str| Arc::new(StringArray::from(vec![value; BATCH_ROWS])) as ArrayRef;
-    let utc = |values: Vec<i64>| {
-        Arc::new(TimestampMicrosecondArray::from(values).with_timezone("+00:00")) as ArrayRef
-    };
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(ids.finish()),
-        utc(times),
-        Arc::new(videos.finish()),
-        Arc::new(users.finish()),
-        Arc::new(types.finish()),
-        text("1.0"),
-        Arc::new(bodies.finish()),
-        Arc::new(StringArray::new_null(BATCH_ROWS)),
-        text("content_events"),
-        Arc::new(Int32Array::from(vec![3; BATCH_ROWS])),
-        Arc::new(Int64Array::from(offsets)),
-        utc(vec![1_770_458_400_000_000 + number as i64 * 100_000; BATCH_ROWS]),
-    ];
-    RecordBatch::try_new(schema::bronze_events(), columns).unwrap()
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let directory = tempfile::tempdir().unwrap();
-    let settings = LakeSettings {
-        catalog_uri: format!("sqlite://{}/catalog.db", directory.path().display()),
-        warehouse: format!("file://{}/warehouse", directory.path().display()),
-        fsync: true,
-    };
-    let lake = Lake::open(&settings, OpenMode::CreateIfMissing).await.unwrap();
-    lake.ensure_tables().await.unwrap();
-    let mut random = StdRng::seed_from_u64(7);
-    let batches: Vec<RecordBatch> = (0..64).map(|number| batch(&mut random, number)).collect();
+    let (_directory, lake) = rows::lake().await;
+    let batches = rows::bronze(128);
     for repetition in 0..3 {
         let (cpu, wall) = (cpu_seconds(), std::time::Instant::now());
         let (mut rows, mut bytes, mut buffered) = (0, 0, 0);

@@ -11,6 +11,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::LakeError;
+use crate::failpoint::{self, Injected};
 
 /// How long SQLite itself waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,7 +60,7 @@ pub(crate) enum Swap {
 }
 
 /// The catalog's database.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CatalogStore {
     pool: SqlitePool,
     path: PathBuf,
@@ -134,6 +135,15 @@ impl CatalogStore {
 
     /// The table's current metadata file; `None` where the catalog has no such table.
     pub(crate) async fn metadata_location(&self, table: HotTable) -> Result<Option<String>, LakeError> {
+        let point = "lake::catalog_read";
+        let ask = || {
+            let store = self.clone();
+            async move { store.read_location(table).await }
+        };
+        failpoint::request(point, ask, |_| Err(LakeError::Injected { point })).await
+    }
+
+    async fn read_location(&self, table: HotTable) -> Result<Option<String>, LakeError> {
         let row = sqlx::query(SELECT_LOCATION)
             .bind(CATALOG_NAME)
             .bind(table.namespace())
@@ -173,6 +183,19 @@ impl CatalogStore {
 
     /// Moves the table from metadata file `old` to `new`, if it still stands at `old`.
     pub(crate) async fn swap(&self, table: HotTable, old: &str, new: &str) -> Swap {
+        let point = "lake::catalog_swap";
+        let ask = || {
+            let (store, from, to) = (self.clone(), old.to_string(), new.to_string());
+            async move { store.compare_and_set(table, &from, &to).await }
+        };
+        failpoint::request(point, ask, |injected| match injected {
+            Injected::Error => Swap::Refused(LakeError::Injected { point }),
+            Injected::Unknown => Swap::Unknown(LakeError::Injected { point }),
+        })
+        .await
+    }
+
+    async fn compare_and_set(&self, table: HotTable, old: &str, new: &str) -> Swap {
         let done = sqlx::query(SWAP)
             .bind(new)
             .bind(old)

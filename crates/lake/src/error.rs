@@ -175,6 +175,14 @@ pub enum LakeError {
         /// What stood in the way last.
         reason: String,
     },
+    /// The catalog did not answer in time. Whether it did what it was asked to is not known.
+    #[error("no answer of the catalog to the commit to {table} within {waited_ms} ms")]
+    NoAnswer {
+        /// `namespace.name`.
+        table: String,
+        /// How long it was waited for, milliseconds.
+        waited_ms: u64,
+    },
     /// A failpoint of a test.
     #[error("injected failure at {point}")]
     Injected {
@@ -187,7 +195,7 @@ impl LakeError {
     /// Whether waiting may help: a full disk, a busy catalog. False for what a person has to put right.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Contended { .. } | Self::Injected { .. } => true,
+            Self::Contended { .. } | Self::NoAnswer { .. } | Self::Injected { .. } => true,
             Self::Catalog { source, .. } => !matches!(source, sqlx::Error::Configuration(_)),
             Self::Io { source, .. } => crate::storage::may_pass(source.kind()),
             Self::Iceberg { source, .. } => source.retryable(),
@@ -196,7 +204,7 @@ impl LakeError {
     }
 
     /// Whether the catalog's database was locked by somebody else.
-    pub(crate) fn is_busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         matches!(self, Self::Catalog { source, .. } if crate::catalog::is_busy(source))
     }
 

@@ -60,6 +60,8 @@ pub enum OpenMode {
 pub struct CommitLimits {
     /// How long one commit may go on retrying conflicts and locks.
     pub patience: Duration,
+    /// How long to wait for the catalog's answer to one swap before its outcome counts as unknown.
+    pub answer_timeout: Duration,
     /// Snapshots a table keeps in its metadata; older ones are dropped from it by the next commit.
     pub max_snapshots: usize,
     /// A commit merges the small manifests of its base into one when there are this many.
@@ -68,7 +70,12 @@ pub struct CommitLimits {
 
 impl Default for CommitLimits {
     fn default() -> Self {
-        Self { patience: Duration::from_secs(60), max_snapshots: 500, manifests_to_merge: 100 }
+        Self {
+            patience: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(20),
+            max_snapshots: 500,
+            manifests_to_merge: 100,
+        }
     }
 }
 
@@ -230,11 +237,16 @@ impl Lake {
         &self.shared.catalog
     }
 
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.shared.runtime
+    }
+
     pub(crate) fn file_io(&self) -> &FileIO {
         &self.shared.file_io
     }
 
-    pub(crate) fn limits(&self) -> &CommitLimits {
+    /// Bounds of the commits made through this handle.
+    pub fn limits(&self) -> &CommitLimits {
         &self.limits
     }
 

@@ -42,11 +42,12 @@ impl Lake {
         deadline: Instant,
     ) -> Landed {
         let name = table.full_name();
+        let snapshot_id = prepared.snapshot_id;
         let staged = match stage(base, prepared) {
             Ok(staged) => staged,
             Err(error) => return Landed::No(LakeError::iceberg("commit to", name)(error)),
         };
-        if failpoint::reach("lake::before_metadata_write").is_some() {
+        if failpoint::reach("lake::before_metadata_write").await.is_some() {
             return Landed::No(LakeError::Injected { point: "lake::before_metadata_write" });
         }
         let new_location = staged.location.to_string();
@@ -54,7 +55,7 @@ impl Lake {
         if let Err(error) = staged.metadata.write_to(self.file_io(), &staged.location).await {
             return Landed::No(LakeError::iceberg("write the metadata of", name)(error));
         }
-        if failpoint::reach("lake::after_metadata_write").is_some() {
+        if failpoint::reach("lake::after_metadata_write").await.is_some() {
             return Landed::No(LakeError::Injected { point: "lake::after_metadata_write" });
         }
         let old_location = match base.metadata_location_result() {
@@ -63,7 +64,7 @@ impl Lake {
         };
         match self.swap_until(table, old_location, &new_location, deadline).await {
             Swap::Done => {}
-            Swap::Conflict => return Landed::Conflict,
+            Swap::Conflict => return self.judge_conflict(table, snapshot_id).await,
             Swap::Refused(error) => return Landed::No(error),
             Swap::Unknown(error) => return Landed::Unknown(error),
         }
@@ -78,7 +79,7 @@ impl Lake {
     }
 
     async fn swap_until(&self, table: HotTable, old: &str, new: &str, deadline: Instant) -> Swap {
-        match failpoint::reach("lake::before_catalog_swap") {
+        match failpoint::reach("lake::before_catalog_swap").await {
             Some(Injected::Unknown) => {
                 return Swap::Unknown(LakeError::Injected { point: "lake::before_catalog_swap" });
             }
@@ -88,11 +89,11 @@ impl Lake {
             None => {}
         }
         loop {
-            let outcome = self.catalog().swap(table, old, new).await;
+            let outcome = self.swap_in_time(table, old, new).await;
             let busy = matches!(&outcome, Swap::Refused(error) if error.is_busy());
             if !busy || Instant::now() >= deadline {
                 if matches!(outcome, Swap::Done)
-                    && failpoint::reach("lake::after_catalog_swap") == Some(Injected::Unknown)
+                    && failpoint::reach("lake::after_catalog_swap").await == Some(Injected::Unknown)
                 {
                     return Swap::Unknown(LakeError::Injected { point: "lake::after_catalog_swap" });
                 }
@@ -100,6 +101,28 @@ impl Lake {
             }
             // SQLite has waited its busy time-out already: go on at once, but let others run.
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// One swap. Without an answer in time the outcome is unknown: the request may still be on its way.
+    async fn swap_in_time(&self, table: HotTable, old: &str, new: &str) -> Swap {
+        let timeout = self.limits().answer_timeout;
+        match tokio::time::timeout(timeout, self.catalog().swap(table, old, new)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Swap::Unknown(LakeError::NoAnswer {
+                table: table.full_name().to_string(),
+                waited_ms: timeout.as_millis() as u64,
+            }),
+        }
+    }
+
+    /// Conflict is also the answer to a request that was delivered twice, or that a proxy tried again: the first one
+    /// has landed then, and its files must stay. The table itself tells.
+    async fn judge_conflict(&self, table: HotTable, snapshot_id: i64) -> Landed {
+        match self.load(table).await {
+            Ok(now) if now.metadata().snapshot_by_id(snapshot_id).is_some() => Landed::Yes,
+            Ok(_) => Landed::Conflict,
+            Err(error) => Landed::Unknown(error),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use pulselake_ledger::{Ledger, LedgerError, PROPERTY};
+use iceberg::spec::TableMetadata;
+use pulselake_ledger::{Ledger, LedgerError, PROPERTY, rewound};
 use pulselake_model::tables::HotTable;
 
 use crate::append::back_off;
@@ -23,7 +24,8 @@ pub struct RewindReport {
 }
 
 impl Lake {
-    /// Makes the nearest ledger of the current snapshot's ancestry the table property, as a snapshot without files.
+    /// Makes the nearest ledger of the current snapshot's ancestry the table property, as a snapshot without files. Its
+    /// `seq` rise above all that the table ever had, so that whoever was at work before stays fenced.
     /// Does nothing where they agree, or where no snapshot has a ledger.
     pub async fn rewind(&self, table: HotTable) -> Result<RewindReport, CommitError> {
         let name = table.full_name().to_string();
@@ -42,11 +44,13 @@ impl Lake {
             let Some(text) = nearest_ledger(base.metadata()) else {
                 return Ok(RewindReport { to: from.clone(), from, snapshot_id: None });
             };
-            let to = Ledger::parse(text)
+            let found = Ledger::parse(text)
                 .map_err(|source| failed(LakeError::Ledger { table: name.clone(), source }))?;
-            if from.as_ref() == Some(&to) {
-                return Ok(RewindReport { from, to: Some(to), snapshot_id: None });
+            if from.as_ref() == Some(&found) {
+                return Ok(RewindReport { from, to: Some(found), snapshot_id: None });
             }
+            let known = ledgers_of_snapshots(base.metadata());
+            let to = rewound(&found, known.iter().chain(&from));
             let commit_id = uuid::Uuid::now_v7().to_string();
             let content = Content { files: &[], ledger: to.to_json(), commit_id: &commit_id };
             match self.attempt(table, &base, content, deadline).await {
@@ -71,4 +75,12 @@ impl Lake {
             back_off(conflicts).await;
         }
     }
+}
+
+/// Every ledger that a snapshot still carries, rolled away ones too; one that can't be read gave out no `seq` that
+/// this build could meet.
+fn ledgers_of_snapshots(metadata: &TableMetadata) -> Vec<Ledger> {
+    let texts =
+        metadata.snapshots().filter_map(|snapshot| snapshot.summary().additional_properties.get(PROPERTY));
+    texts.filter_map(|text| Ledger::parse(text).ok()).collect()
 }

@@ -5,7 +5,7 @@
 //! the janitor removes it. All blocking calls run on the runtime's blocking threads.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind as IoKind, Write};
+use std::io::{self, ErrorKind as IoKind};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,10 @@ use iceberg::io::{
     FileMetadata, FileRead, FileWrite, InputFile, OutputFile, Storage, StorageConfig, StorageFactory,
 };
 use iceberg::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+
+use crate::failpoint::{self, Injected};
 
 /// Makes [`LocalStorage`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -140,23 +143,18 @@ impl TemporaryFile {
         Ok(Self { file: Some(file), temporary, target, fsync })
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some(file) = &mut self.file else {
-            return Err(Error::new(
-                ErrorKind::Unexpected,
-                format!("{} is closed already", self.target.display()),
-            ));
-        };
-        file.write_all(bytes).map_err(|error| failed("write", &self.target, error))
+    fn open_file(&self) -> Result<&File> {
+        let closed = || format!("{} is closed already", self.target.display());
+        self.file.as_ref().ok_or_else(|| Error::new(ErrorKind::Unexpected, closed()))
     }
 
+    fn write_at(&self, bytes: &[u8], position: u64) -> Result<()> {
+        self.open_file()?.write_all_at(bytes, position).map_err(|error| failed("write", &self.target, error))
+    }
+
+    /// Makes the file visible. Asking again changes nothing.
     fn publish(&mut self) -> Result<()> {
-        let Some(file) = self.file.as_ref() else {
-            return Err(Error::new(
-                ErrorKind::Unexpected,
-                format!("{} is closed already", self.target.display()),
-            ));
-        };
+        let Some(file) = self.file.as_ref() else { return Ok(()) };
         if self.fsync {
             file.sync_all().map_err(|error| failed("sync", &self.target, error))?;
         }
@@ -185,35 +183,75 @@ impl Drop for TemporaryFile {
 /// A local file being written; visible only after `close`.
 #[derive(Debug)]
 struct LocalFileWrite {
-    file: Option<TemporaryFile>,
+    /// Empty once a write has failed.
+    file: Arc<Mutex<Option<TemporaryFile>>>,
+    point: &'static str,
+    /// Bytes written.
+    length: u64,
 }
 
 impl LocalFileWrite {
-    async fn with_file(
-        &mut self,
-        work: impl FnOnce(&mut TemporaryFile) -> Result<()> + Send + 'static,
-    ) -> Result<()> {
-        let mut file = self.file.take().ok_or_else(|| {
+    fn new(file: TemporaryFile) -> Self {
+        let point = publishing_point(&file.target);
+        Self { file: Arc::new(Mutex::new(Some(file))), point, length: 0 }
+    }
+}
+
+async fn with_file(
+    shared: Arc<Mutex<Option<TemporaryFile>>>,
+    work: impl FnOnce(&mut TemporaryFile) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    blocking(move || {
+        let mut slot = shared.lock();
+        let mut file = slot.take().ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "file is closed already, or a write to it failed")
         })?;
-        let file = blocking(move || {
-            work(&mut file)?;
-            Ok(file)
-        })
-        .await?;
-        self.file = Some(file);
+        work(&mut file)?;
+        *slot = Some(file);
         Ok(())
+    })
+    .await
+}
+
+/// The failpoint of the step that makes a whole file visible.
+fn publishing_point(target: &Path) -> &'static str {
+    let name = target.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    if name.ends_with(".metadata.json") {
+        "lake::store_metadata"
+    } else if name.ends_with(".parquet") {
+        "lake::store_data"
+    } else {
+        "lake::store_manifest"
+    }
+}
+
+fn injected_failure(point: &'static str) -> impl Fn(Injected) -> Result<()> {
+    move |injected| {
+        let how = match injected {
+            Injected::Error => "refused",
+            Injected::Unknown => "the answer was lost",
+        };
+        let text = format!("injected failure at {point}: {how}");
+        Err(Error::new(ErrorKind::Unexpected, text).with_retryable(true))
     }
 }
 
 #[async_trait]
 impl FileWrite for LocalFileWrite {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        self.with_file(move |file| file.write(&bytes)).await
+        let (position, point) = (self.length, "lake::store_write");
+        let send = || {
+            let (shared, part) = (self.file.clone(), bytes.clone());
+            with_file(shared, move |file| file.write_at(&part, position))
+        };
+        failpoint::request(point, send, injected_failure(point)).await?;
+        self.length += bytes.len() as u64;
+        Ok(())
     }
 
     async fn close(&mut self) -> Result<()> {
-        self.with_file(TemporaryFile::publish).await
+        let send = || with_file(self.file.clone(), TemporaryFile::publish);
+        failpoint::request(self.point, send, injected_failure(self.point)).await
     }
 }
 
@@ -270,19 +308,23 @@ impl Storage for LocalStorage {
 
     async fn write(&self, location: &str, bytes: Bytes) -> Result<()> {
         let (path, fsync) = (local_path(location)?, self.fsync);
-        blocking(move || {
-            let mut file = TemporaryFile::create(path, fsync)?;
-            file.write(&bytes)?;
-            file.publish()
-        })
-        .await
+        let point = publishing_point(&path);
+        let send = || {
+            let (target, whole) = (path.clone(), bytes.clone());
+            blocking(move || {
+                let mut file = TemporaryFile::create(target, fsync)?;
+                file.write_at(&whole, 0)?;
+                file.publish()
+            })
+        };
+        failpoint::request(point, send, injected_failure(point)).await
     }
 
     async fn writer(&self, location: &str) -> Result<Box<dyn FileWrite>> {
         let (path, fsync) = (local_path(location)?, self.fsync);
         blocking(move || {
             let file = TemporaryFile::create(path, fsync)?;
-            Ok(Box::new(LocalFileWrite { file: Some(file) }) as Box<dyn FileWrite>)
+            Ok(Box::new(LocalFileWrite::new(file)) as Box<dyn FileWrite>)
         })
         .await
     }

@@ -9,11 +9,14 @@ mod bounds;
 mod encoder;
 mod parquet_file;
 mod partition;
+mod properties;
+mod text_bounds;
 
 use std::collections::HashSet;
 
 use arrow::array::RecordBatch;
 use futures::StreamExt;
+use iceberg::Runtime;
 use iceberg::io::{FileIO, FileWrite};
 use iceberg::spec::DataFile;
 use pulselake_model::tables::HotTable;
@@ -21,7 +24,7 @@ use pulselake_model::tables::HotTable;
 use crate::failpoint;
 use crate::{Lake, LakeError, tables};
 use encoder::{Encoder, FinishedFile, PendingBytes};
-pub use partition::{hour_partitions, prefix_within_partition_cap};
+pub use partition::{PartitionKey, Partitioner, hour_partitions, prefix_within_partition_cap};
 
 /// Files closed (and synced) at the same time.
 const CONCURRENT_CLOSES: usize = 8;
@@ -52,6 +55,7 @@ const MAX_BUFFERED_BYTES: usize = 64 << 20;
 pub struct TableWriter {
     table: HotTable,
     file_io: FileIO,
+    runtime: Runtime,
     /// `None` after a call that failed or was cancelled half way.
     encoder: Option<Box<Encoder>>,
     /// Open files that have bytes on disk already, by location.
@@ -73,6 +77,7 @@ impl TableWriter {
         Ok(Self {
             table,
             file_io: lake.file_io().clone(),
+            runtime: lake.runtime().clone(),
             encoder: Some(Box::new(encoder)),
             sinks: Sinks::new(),
             done: Vec::new(),
@@ -154,7 +159,7 @@ impl TableWriter {
     }
 
     async fn close_files(&mut self) -> Result<Vec<DataFile>, LakeError> {
-        if failpoint::reach("lake::before_parquet_close").is_some() {
+        if failpoint::reach("lake::before_parquet_close").await.is_some() {
             return Err(LakeError::Injected { point: "lake::before_parquet_close" });
         }
         let mut encoder = self.take_encoder()?;
@@ -180,7 +185,7 @@ impl TableWriter {
         if let Some(error) = first_error {
             return Err(error);
         }
-        if failpoint::reach("lake::after_parquet_close").is_some() {
+        if failpoint::reach("lake::after_parquet_close").await.is_some() {
             return Err(LakeError::Injected { point: "lake::after_parquet_close" });
         }
         Ok(std::mem::take(&mut self.done))
@@ -190,11 +195,7 @@ impl TableWriter {
     pub async fn abort(mut self) {
         // Dropping an unfinished file removes its temporary one.
         self.sinks.clear();
-        for file in &self.done {
-            if let Err(error) = self.file_io.delete(file.file_path()).await {
-                tracing::warn!(path = file.file_path(), %error, "could not delete a file of an aborted flush");
-            }
-        }
+        delete_all(&self.file_io, &std::mem::take(&mut self.done)).await;
     }
 
     fn take_encoder(&mut self) -> Result<Box<Encoder>, LakeError> {
@@ -221,6 +222,24 @@ impl TableWriter {
     }
 }
 
+/// A run that ends before its flush leaves no whole files behind, not even on a disk that is full.
+impl Drop for TableWriter {
+    fn drop(&mut self) {
+        let (file_io, files) = (self.file_io.clone(), std::mem::take(&mut self.done));
+        if !files.is_empty() {
+            self.runtime.io().spawn(async move { delete_all(&file_io, &files).await });
+        }
+    }
+}
+
+async fn delete_all(file_io: &FileIO, files: &[DataFile]) {
+    for file in files {
+        if let Err(error) = file_io.delete(file.file_path()).await {
+            tracing::warn!(path = file.file_path(), %error, "could not delete a file of an aborted flush");
+        }
+    }
+}
+
 /// Runs `work` where it stops nobody. Borrows no writer: that one is not `Sync`.
 async fn blocking<T: Send + 'static>(
     table: HotTable,
@@ -244,8 +263,16 @@ async fn finish_file(
             output.writer().await.map_err(failed())?
         }
     };
-    sink.write(file.rest).await.map_err(failed())?;
-    sink.close().await.map_err(failed())?;
+    let written = match sink.write(file.rest).await {
+        Ok(()) => sink.close().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = written {
+        // It may be there all the same, where only the answer was lost. What the store does later is the janitor's.
+        drop(sink);
+        let _ = file_io.delete(&file.location).await;
+        return Err(failed()(error));
+    }
     Ok(file.data_file)
 }
 

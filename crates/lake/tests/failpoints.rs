@@ -1,36 +1,17 @@
 //! Outcomes that a test decides: needs `--features failpoints`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/armed.rs"]
+mod armed;
 mod common;
 
+use armed::{Armed, turn};
 use common::*;
-use fail::FailScenario;
 use pulselake_lake::{CommitAction, CommitError, CommitLimits, TableWriter, WriterOptions};
-
-/// One test at a time: failpoints belong to the process. `FailScenario` holds a lock, but not across an await.
-static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-struct Armed(Option<FailScenario<'static>>);
-
-impl Armed {
-    fn with(point: &str, actions: &str) -> Self {
-        let armed = Self(Some(FailScenario::setup()));
-        fail::cfg(point, actions).unwrap();
-        armed
-    }
-}
-
-impl Drop for Armed {
-    fn drop(&mut self) {
-        if let Some(scenario) = self.0.take() {
-            scenario.teardown();
-        }
-    }
-}
 
 #[tokio::test]
 async fn a_swap_whose_answer_was_lost_is_found_in_the_table() {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = turn().await;
     let place = Place::new();
     let lake = place.lake().await;
     let request = work(&lake, 0, 0, 0, 10).await;
@@ -44,7 +25,7 @@ async fn a_swap_whose_answer_was_lost_is_found_in_the_table() {
 
 #[tokio::test]
 async fn a_swap_that_was_lost_before_it_happened_is_done_again() {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = turn().await;
     let place = Place::new();
     let lake = place.lake().await;
     let request = work(&lake, 0, 0, 0, 10).await;
@@ -59,7 +40,7 @@ async fn a_swap_that_was_lost_before_it_happened_is_done_again() {
 
 #[tokio::test]
 async fn an_outcome_that_stays_unknown_keeps_every_file() {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = turn().await;
     let place = Place::new();
     let lake = place.lake().await;
     let request = work(&lake, 0, 0, 0, 10).await;
@@ -78,7 +59,7 @@ async fn an_outcome_that_stays_unknown_keeps_every_file() {
 
 #[tokio::test]
 async fn fenced_after_an_unknown_outcome_keeps_the_files() {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = turn().await;
     let place = Place::new();
     let lake = place.lake().await;
     let request = work(&lake, 0, 0, 0, 10).await;
@@ -100,7 +81,7 @@ async fn fenced_after_an_unknown_outcome_keeps_the_files() {
 
 #[tokio::test]
 async fn a_call_that_saw_nothing_gives_no_file_up() {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = turn().await;
     let place = Place::new();
     let lake = place.lake().await;
     let request = work(&lake, 0, 0, 0, 10).await;
@@ -118,7 +99,7 @@ async fn a_call_that_saw_nothing_gives_no_file_up() {
 
 #[tokio::test]
 async fn failures_of_known_outcome_take_their_files_back() {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = turn().await;
     for point in ["lake::before_metadata_write", "lake::after_metadata_write", "lake::before_catalog_swap"] {
         let place = Place::new();
         let lake = place.lake().await;
@@ -136,7 +117,7 @@ async fn failures_of_known_outcome_take_their_files_back() {
 
 #[tokio::test]
 async fn a_failed_close_takes_its_files_back() {
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _turn = turn().await;
     for point in ["lake::before_parquet_close", "lake::after_parquet_close"] {
         let place = Place::new();
         let lake = place.lake().await;

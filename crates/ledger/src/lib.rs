@@ -13,6 +13,7 @@ pub mod ancestry;
 pub mod decision;
 pub mod ranges;
 pub mod recovery;
+pub mod rewind;
 pub mod state;
 
 pub use ancestry::{AncestryVerdict, judge_ancestry};
@@ -21,6 +22,7 @@ pub use ranges::OffsetRanges;
 pub use recovery::{
     LedgerHeads, PartitionPlan, RecoveryStop, SourceBounds, SourceFacts, plan_identity, plan_partition,
 };
+pub use rewind::rewound;
 pub use state::{Counts, LastSeen, Ledger, LedgerError, PartitionLedger, ReplayLedger};
 
 /// Table property (and snapshot summary key) that holds the ledger's JSON.

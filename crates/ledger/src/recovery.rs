@@ -190,9 +190,16 @@ pub fn plan_partition(
     let quarantine_next = heads.quarantine.map_or(bronze_next, |entry| entry.next.max(bronze_next));
     let quarantined_decides_to = (quarantine_next > bronze_next).then_some(quarantine_next);
 
+    // Bronze may have been this decoder's while another one ran between and left quarantine ahead, alone.
+    let settled_to = match heads.quarantine.filter(|_| quarantined_decides_to.is_some()) {
+        Some(entry) if judged_by_another(Some(entry)) => entry.next,
+        Some(entry) => entry.fingerprint_from,
+        None => 0,
+    };
+
     // What the source can't give gold any more comes out of bronze: what retention took, or what another decoder judged.
     let fingerprint_from = match heads.bronze {
-        Some(entry) if !judged_by_another(heads.bronze) => entry.fingerprint_from,
+        Some(entry) if !judged_by_another(heads.bronze) => entry.fingerprint_from.max(settled_to),
         _ => quarantined_decides_to.unwrap_or(committed_bronze_next).max(committed_bronze_next),
     };
     let readable_from = low.max(fingerprint_from.min(committed_bronze_next));
@@ -294,6 +301,19 @@ mod tests {
         let changed = SourceFacts { fingerprint: "another", ..PLAIN };
         let replanned = plan_partition(0, heads(Some(&quarantine), Some(&bronze), None), changed).unwrap();
         assert_eq!((replanned.quarantined_decides_to, replanned.fingerprint_from), (Some(600), 600));
+    }
+
+    /// Bronze by this decoder, then quarantine alone by another one, then this one again: what the other one settled
+    /// stays settled, also when this one has written to quarantine since.
+    #[test]
+    fn a_range_settled_by_a_decoder_in_between_stays_settled() {
+        let bronze = entry(500, 500);
+        let quarantine = PartitionLedger { fingerprint: "another".into(), ..entry(600, 600) };
+        let plan = plan_partition(0, heads(Some(&quarantine), Some(&bronze), None), PLAIN).unwrap();
+        assert_eq!((plan.quarantined_decides_to, plan.fingerprint_from), (Some(600), 600));
+        let written_since = PartitionLedger { fingerprint_from: 600, ..entry(700, 700) };
+        let plan = plan_partition(0, heads(Some(&written_since), Some(&bronze), None), PLAIN).unwrap();
+        assert_eq!((plan.quarantined_decides_to, plan.fingerprint_from), (Some(700), 600));
     }
 
     /// The second decoder was killed too, with bronze at 550: what the first one settled up to 600 stays settled.

@@ -58,7 +58,7 @@ pub struct PartitionLedger {
     /// The decoder that judged the records of the last commit: version and settings.
     #[serde(default)]
     pub fingerprint: String,
-    /// Bronze: first offset that this decoder judged; what lies below was judged by another one.
+    /// Bronze and quarantine: first offset that this decoder judged; what lies below was judged by another one.
     #[serde(default)]
     pub fingerprint_from: i64,
     /// The shard's generation that made the commit; for people, not for decisions.

@@ -102,6 +102,16 @@ pub fn ledger_without_snapshot(table: HotTable) {
     );
 }
 
+/// The catalog is locked at the start; it is asked again until `left` has passed.
+pub fn catalog_waited_for(left: Duration, reason: &str) {
+    warn!(
+        event = "catalog_waited_for",
+        give_up_in_ms = left.as_millis() as u64,
+        reason,
+        "the catalog is locked, waiting for it"
+    );
+}
+
 /// A shard's generation runs.
 pub fn generation_started(shard: usize, generation: u64, partitions: &[i32]) {
     info!(event = "generation_started", shard, generation, ?partitions, "shard runs");
@@ -152,6 +162,15 @@ pub fn heartbeat_missed(actor: &str, run: &str, silent_for: Duration) {
 /// Partitions came or went.
 pub fn rebalanced(assigned: &[i32], revoked: &[i32]) {
     info!(event = "rebalanced", ?assigned, ?revoked, "partitions were handed out anew");
+}
+
+/// No partition is this process's, and has not been for so long.
+pub fn waiting_for_partitions(waited: Duration) {
+    info!(
+        event = "waiting_for_partitions",
+        waited_ms = millis(waited),
+        "no partition is assigned to this process: the group has more members than the topic has partitions, or still shares them out; it waits until one is free (kafka.group_mode = \"assign\" takes all of them without a group)"
+    );
 }
 
 /// Records went to quarantine; a burst makes one line at once and then one per 10 seconds.

@@ -9,8 +9,9 @@ use iceberg::spec::{DataFile, TableMetadata};
 use parquet::file::properties::WriterProperties;
 use pulselake_model::tables::HotTable;
 
-use crate::writer::parquet_file::{ParquetFile, writer_properties};
+use crate::writer::parquet_file::ParquetFile;
 use crate::writer::partition::{PartitionKey, Partitioner};
+use crate::writer::properties::writer_properties;
 use crate::writer::{WriterOptions, check_columns};
 use crate::{LakeError, tables};
 
@@ -72,7 +73,7 @@ impl Encoder {
             table,
             partitioner: Partitioner::new(table)?,
             files: BTreeMap::new(),
-            properties: writer_properties(&arrow_schema, options),
+            properties: writer_properties(table, &arrow_schema, options),
             arrow_schema,
             spec_id: metadata.default_partition_spec_id(),
             target_file_bytes: options.target_file_bytes,
@@ -107,7 +108,7 @@ impl Encoder {
         let directory = self.partitioner.directory(key);
         let location = format!("{}/{directory}/{}-{}.parquet", self.data_location, self.id, self.file_number);
         self.file_number += 1;
-        ParquetFile::new(location, partition, self.arrow_schema.clone(), self.properties.clone())
+        ParquetFile::new(self.table, location, partition, self.arrow_schema.clone(), self.properties.clone())
     }
 
     /// Ends row groups until memory is within its bound; returns what has to be written out.

@@ -2,65 +2,20 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Struct};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::file::properties::WriterProperties;
+use pulselake_model::tables::HotTable;
 
-use crate::writer::WriterOptions;
+use crate::LakeError;
 use crate::writer::bounds::column_bounds;
-use crate::{LakeError, tables};
-
-/// Parquet settings of a table with these columns.
-pub(crate) fn writer_properties(schema: &SchemaRef, options: WriterOptions) -> WriterProperties {
-    let level = ZstdLevel::try_new(options.zstd_level).unwrap_or_default();
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(options.row_group_rows.max(1)))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_created_by(concat!("pulselake ", env!("CARGO_PKG_VERSION")).to_string());
-    for field in schema.fields() {
-        let column = || ColumnPath::from(field.name().as_str());
-        if tables::without_bounds(field.name()) {
-            properties = properties.set_column_statistics_enabled(column(), EnabledStatistics::None);
-        }
-        match field.data_type() {
-            // Nearly sorted numbers: differences take a fraction of what a dictionary does, and cost less.
-            DataType::Timestamp(..) => {
-                properties = properties
-                    .set_column_dictionary_enabled(column(), false)
-                    .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED)
-                    .set_column_statistics_enabled(column(), EnabledStatistics::Page);
-            }
-            DataType::Int64 if field.name() == "source_offset" => {
-                properties = properties
-                    .set_column_dictionary_enabled(column(), false)
-                    .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED)
-                    .set_column_statistics_enabled(column(), EnabledStatistics::Page);
-            }
-            // Values that hardly repeat: a dictionary is built, given up, and paid for. DELTA_LENGTH_BYTE_ARRAY would save
-            // a tenth of the encoding's CPU time, but Iceberg's vectorized reader in Spark knows it only since 2026.
-            DataType::Utf8 | DataType::Binary if is_high_entropy(field.name()) => {
-                properties = properties.set_column_dictionary_enabled(column(), false);
-            }
-            _ => {}
-        }
-    }
-    properties.build()
-}
-
-fn is_high_entropy(column: &str) -> bool {
-    matches!(
-        column,
-        "event_id" | "user_id" | "payload_json" | "header_extra_json" | "invalid_event_id" | "raw_value"
-    )
-}
+use crate::writer::properties::bounds_without_statistics;
+use crate::writer::text_bounds::TextBounds;
 
 /// A file being encoded in memory. Its bytes are taken out from time to time.
 pub(crate) struct ParquetFile {
@@ -70,11 +25,14 @@ pub(crate) struct ParquetFile {
     schema: SchemaRef,
     encoder: ArrowWriter<Vec<u8>>,
     null_counts: Vec<u64>,
+    /// By column; `None` where Parquet's statistics give the bounds, or nothing does.
+    text_bounds: Vec<Option<TextBounds>>,
     rows: u64,
 }
 
 impl ParquetFile {
     pub(crate) fn new(
+        table: HotTable,
         location: String,
         partition: Struct,
         schema: SchemaRef,
@@ -84,12 +42,22 @@ impl ParquetFile {
         let encoder = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)
             .map_err(|source| LakeError::Parquet { path: location.clone(), source })?;
         let null_counts = vec![0; schema.fields().len()];
-        Ok(Self { location, partition, schema, encoder, null_counts, rows: 0 })
+        let text_bounds = schema
+            .fields()
+            .iter()
+            .map(|field| bounds_without_statistics(table, field).then(TextBounds::default))
+            .collect();
+        Ok(Self { location, partition, schema, encoder, null_counts, text_bounds, rows: 0 })
     }
 
     pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
         for (count, column) in self.null_counts.iter_mut().zip(batch.columns()) {
             *count += column.null_count() as u64;
+        }
+        for (bounds, column) in self.text_bounds.iter_mut().zip(batch.columns()) {
+            if let (Some(bounds), Some(values)) = (bounds, column.as_any().downcast_ref::<StringArray>()) {
+                bounds.add(values);
+            }
         }
         self.rows += batch.num_rows() as u64;
         self.encoder.write(batch).map_err(|source| LakeError::Parquet { path: self.location.clone(), source })
@@ -151,7 +119,11 @@ impl ParquetFile {
             sizes.insert(id, compressed as u64);
             values.insert(id, self.rows);
             nulls.insert(id, self.null_counts[column]);
-            if let Some((lower, upper)) = column_bounds(metadata, column, field.data_type()) {
+            let bounds = match self.text_bounds[column] {
+                Some(own) => own.bounds(),
+                None => column_bounds(metadata, column, field.data_type()),
+            };
+            if let Some((lower, upper)) = bounds {
                 lower_bounds.insert(id, lower);
                 upper_bounds.insert(id, upper);
             }

@@ -19,7 +19,7 @@ const DAY_US: i64 = 24 * HOUR_US;
 
 /// A partition's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct PartitionKey {
+pub struct PartitionKey {
     /// Hours or days since the epoch.
     pub time: i32,
     /// Bucket of `video_id`; 0 for tables without buckets.
@@ -28,7 +28,7 @@ pub(crate) struct PartitionKey {
 
 /// Splits batches of one table.
 #[derive(Debug)]
-pub(crate) struct Partitioner {
+pub struct Partitioner {
     table: HotTable,
     time_column: usize,
     unit_us: i64,
@@ -36,7 +36,8 @@ pub(crate) struct Partitioner {
 }
 
 impl Partitioner {
-    pub(crate) fn new(table: HotTable) -> Result<Self, LakeError> {
+    /// For batches with the model's columns of `table`.
+    pub fn new(table: HotTable) -> Result<Self, LakeError> {
         let schema = tables::model_schema(table);
         let bad = |reason: String| LakeError::BadBatch { table: table.full_name().to_string(), reason };
         let mut time = None;
@@ -83,7 +84,7 @@ impl Partitioner {
     }
 
     /// The parts of `batch`, each of one partition; rows of a partition keep their order.
-    pub(crate) fn split(&self, batch: &RecordBatch) -> Result<Vec<(PartitionKey, RecordBatch)>, LakeError> {
+    pub fn split(&self, batch: &RecordBatch) -> Result<Vec<(PartitionKey, RecordBatch)>, LakeError> {
         let times = self.times(batch)?;
         let Some(buckets) = self.buckets(batch)? else {
             let values = times.values();

@@ -9,7 +9,9 @@ use arrow::array::{
 };
 use arrow::datatypes::{Int32Type, Int64Type};
 use futures::TryStreamExt;
-use pulselake_lake::{Lake, LakeSettings, LedgeredAppend, OpenMode, Receipt, TableWriter, WriterOptions};
+use pulselake_lake::{
+    Lake, LakeError, LakeSettings, LedgeredAppend, OpenMode, Receipt, TableWriter, WriterOptions,
+};
 use pulselake_ledger::{Advance, Counts, Ledger, PartitionLedger};
 use pulselake_model::schema;
 use pulselake_model::tables::HotTable;
@@ -115,10 +117,21 @@ pub fn request(advances: Vec<Advance>) -> LedgeredAppend {
 
 /// Writes rows `[first, next)` of a partition and asks to commit them on `seq`.
 pub async fn work(lake: &Lake, partition: i32, seq: i64, first: i64, next: i64) -> LedgeredAppend {
-    let mut writer = TableWriter::new(lake, BRONZE, WriterOptions::default()).await.unwrap();
-    writer.write(&rows(partition, first..next, 0)).await.unwrap();
-    let files = writer.close().await.unwrap();
-    LedgeredAppend { files, ..request(vec![advance(partition, seq, next)]) }
+    try_work(lake, partition, seq, first, next).await.unwrap()
+}
+
+/// The same, where writing may fail.
+pub async fn try_work(
+    lake: &Lake,
+    partition: i32,
+    seq: i64,
+    first: i64,
+    next: i64,
+) -> Result<LedgeredAppend, LakeError> {
+    let mut writer = TableWriter::new(lake, BRONZE, WriterOptions::default()).await?;
+    writer.write(&rows(partition, first..next, 0)).await?;
+    let files = writer.close().await?;
+    Ok(LedgeredAppend { files, ..request(vec![advance(partition, seq, next)]) })
 }
 
 pub async fn commit(lake: &Lake, partition: i32, seq: i64, first: i64, next: i64) -> Receipt {
