@@ -32,9 +32,6 @@ const REFILL_PAUSE: Duration = Duration::from_millis(5);
 /// Back-pressure longer than this pauses the partition at the source.
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
 
-/// How many heartbeat time-outs one slice of bronze may take to be read.
-const SLICE_TIMEOUTS: u32 = 3;
-
 /// How long the commit may take of what was read before retention overtook the reader.
 const OVERTAKEN_FLUSH: Duration = Duration::from_secs(30);
 
@@ -240,13 +237,10 @@ impl PartitionConsumer {
     /// Gives the aggregator what the source can't give any more, slice by slice, before anything is read.
     fn refill(&mut self, refill: Refill, ctx: &mut Context<Self>) {
         let (aggregator, pipeline) = (self.parts.aggregator.clone(), self.parts.pipeline.clone());
-        let slice_timeout = pipeline.settings.heartbeat_timeout * SLICE_TIMEOUTS;
         self.delivering_since = Some(Instant::now());
         let deliver = async move {
             for (from, to) in refill.slices() {
-                let read = tokio::time::timeout(slice_timeout, refill.read(&pipeline, from, to)).await;
-                let batch =
-                    Arc::new(read.map_err(|_| StartError::no_answer("reading bronze", slice_timeout))??);
+                let batch = Arc::new(refill.read(&pipeline, from, to).await?);
                 if !matches!(aggregator.send(Aggregate { batch }).await, Ok(Ok(()))) {
                     return Ok(Err(Gone));
                 }

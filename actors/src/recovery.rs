@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use arrow::array::{Array, Int64Array};
-use futures::TryStreamExt;
+use arrow::array::{Array, Int64Array, RecordBatch};
+use futures::StreamExt;
 use iceberg::expr::{Predicate, Reference};
 use iceberg::spec::Datum;
 use pulselake_lake::LakeError;
@@ -55,10 +55,6 @@ pub enum StartError {
 }
 
 impl StartError {
-    pub(crate) fn no_answer(what: &'static str, waited: Duration) -> Self {
-        Self::NoAnswer { what, waited }
-    }
-
     /// Whether it counts as a crash: tried again, as often as the restart budget allows.
     pub fn is_crash(&self) -> bool {
         matches!(self, Self::Panicked { .. })
@@ -139,6 +135,41 @@ impl Ledgers {
         });
         generations.max().unwrap_or(0)
     }
+}
+
+/// How many heartbeat time-outs a store may take for one answer while a run starts.
+const ANSWER_TIMEOUTS: u32 = 3;
+
+/// Waits for one answer of a store, but not for ever.
+pub(crate) async fn answered<T>(
+    pipeline: &Pipeline,
+    what: &'static str,
+    answer: impl Future<Output = T>,
+) -> Result<T, StartError> {
+    let waited = pipeline.settings.heartbeat_timeout * ANSWER_TIMEOUTS;
+    let outcome = tokio::time::timeout(waited, answer).await;
+    outcome.map_err(|_| StartError::NoAnswer { what, waited })
+}
+
+/// Rows of a table. However long all of it takes: each batch has to come in time, so that much to read is not taken for
+/// a store that does not answer, again and again.
+pub(crate) async fn read_all(
+    pipeline: &Pipeline,
+    failpoint: &'static str,
+    table: HotTable,
+    columns: &[&str],
+    filter: Predicate,
+) -> Result<Vec<RecordBatch>, StartError> {
+    let scan = async {
+        crate::failpoint::reach_store(failpoint).await;
+        pipeline.lake.scan(table, columns, Some(filter)).await
+    };
+    let mut stream = answered(pipeline, table.full_name(), scan).await??;
+    let mut batches = Vec::new();
+    while let Some(batch) = answered(pipeline, table.full_name(), stream.next()).await? {
+        batches.push(batch?);
+    }
+    Ok(batches)
 }
 
 /// Plans every partition of a shard.
@@ -242,11 +273,9 @@ pub(crate) async fn quarantined_offsets(
     from: i64,
     to: i64,
 ) -> Result<HashSet<i64>, StartError> {
-    crate::failpoint::reach_store("recovery::quarantined").await;
     let filter = offset_range(&pipeline.source.identity().topic, partition, from, to);
-    let batches =
-        pipeline.lake.scan(HotTable::InvalidEventsContent, &["source_offset"], Some(filter)).await?;
-    let batches: Vec<_> = batches.try_collect().await?;
+    let table = HotTable::InvalidEventsContent;
+    let batches = read_all(pipeline, "recovery::quarantined", table, &["source_offset"], filter).await?;
     let mut offsets = HashSet::new();
     for batch in &batches {
         if let Some(column) = batch.column(0).as_any().downcast_ref::<Int64Array>() {

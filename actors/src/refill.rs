@@ -9,14 +9,13 @@ use std::collections::HashSet;
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch, sort_to_indices, take_record_batch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use futures::TryStreamExt;
 use pulselake_lake::LakeError;
 use pulselake_ledger::PartitionPlan;
 use pulselake_model::tables::HotTable;
 use pulselake_model::{DecodedBatch, ErrorCode, EventColumns, EventType, GoldPosition, schema};
 
 use crate::pipeline::Pipeline;
-use crate::recovery::{StartError, offset_range, quarantined_offsets};
+use crate::recovery::{StartError, offset_range, quarantined_offsets, read_all};
 use crate::route::rejected_rows;
 
 /// Columns of bronze that the aggregator needs.
@@ -64,10 +63,8 @@ impl Refill {
         from: i64,
         to: i64,
     ) -> Result<DecodedBatch, StartError> {
-        crate::failpoint::reach_store("recovery::refill").await;
         let filter = offset_range(&pipeline.source.identity().topic, self.partition, from, to);
-        let stream = pipeline.lake.scan(HotTable::RawEvents, &COLUMNS, Some(filter)).await?;
-        let found: Vec<RecordBatch> = stream.try_collect().await?;
+        let found = read_all(pipeline, "recovery::refill", HotTable::RawEvents, &COLUMNS, filter).await?;
         let quarantined = quarantined_offsets(pipeline, self.partition, from, to).await?;
         let events = without_offsets(&sorted_by_offset(&found)?, &quarantined)?;
         let mut rejected: Vec<i64> = quarantined.into_iter().collect();

@@ -23,13 +23,10 @@ use crate::kill_switch::{DeathGuard, KillSwitch};
 use crate::messages::*;
 use crate::pipeline::Pipeline;
 use crate::prepare::Preparer;
-use crate::recovery::{Ledgers, RecoveredPartition, StartError, recover};
+use crate::recovery::{Ledgers, RecoveredPartition, StartError, answered, recover};
 use crate::refill::LostToGold;
 use crate::route::Routing;
 use crate::services::{ServiceAddresses, Services};
-
-/// How many heartbeat time-outs catalog, warehouse and broker together may take to give what a start needs.
-const START_TIMEOUTS: u32 = 3;
 
 /// Where a shard reports to while it runs.
 #[derive(Clone)]
@@ -74,13 +71,11 @@ impl RunningShard {
         reports: &ShardReports,
         at_least_generation: u64,
     ) -> Result<Self, StartError> {
-        let limit = pipeline.settings.heartbeat_timeout * START_TIMEOUTS;
         // Nothing runs yet: whatever goes wrong so far leaves nothing behind.
         let prepared = AssertUnwindSafe(prepare(pipeline, partitions, stop_at)).catch_unwind();
-        let prepared = match tokio::time::timeout(limit, prepared).await {
-            Ok(Ok(outcome)) => outcome?,
-            Ok(Err(panic)) => return Err(StartError::Panicked { reason: panic_message(&*panic) }),
-            Err(_) => return Err(StartError::no_answer("preparing the start", limit)),
+        let prepared = match prepared.await {
+            Ok(outcome) => outcome?,
+            Err(panic) => return Err(StartError::Panicked { reason: panic_message(&*panic) }),
         };
         let Prepared { newest_generation, opened, open } = prepared;
         let key = GenerationKey { shard, generation: (newest_generation + 1).max(at_least_generation) };
@@ -153,7 +148,7 @@ async fn prepare(
     partitions: &[i32],
     stop_at: &BTreeMap<i32, i64>,
 ) -> Result<Prepared, StartError> {
-    let ledgers = Ledgers::read(pipeline).await?;
+    let ledgers = answered(pipeline, "reading the ledgers", Ledgers::read(pipeline)).await??;
     let newest_generation = ledgers.newest_generation(&pipeline.source.identity().topic, partitions);
     let recovered = recover(pipeline, &ledgers, partitions).await?;
     crate::failpoint::reach("recovery::open");

@@ -257,7 +257,9 @@ impl Engine {
 
 /// Whether the fault has happened and somebody has done something about it.
 fn is_noticed(log: &Log, case: &Case) -> bool {
-    let has_restarted = log.has("generation_killed") || log.has("commit_retry");
+    // Nothing starts again behind the last run.
+    let is_the_end = case.point.passed() == Passed::AtEnd && !case.by_failure;
+    let has_restarted = log.has("generation_killed") || log.has("commit_retry") || is_the_end;
     let has_waited = log.has("heartbeat_missed")
         || log.text.contains("gave no answer for")
         || log.text.contains("has had no answer for");

@@ -118,7 +118,8 @@ fn collect(directory: &Path, found: &mut BTreeMap<String, bool>) {
             for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
                 // Every other piece between quotes is a literal.
                 for name in line.split('"').skip(1).step_by(2).filter(|literal| is_name(literal)) {
-                    *found.entry(name.to_owned()).or_default() |= line.contains("reach_store(");
+                    *found.entry(name.to_owned()).or_default() |=
+                        line.contains("reach_store(") || line.contains("read_all(");
                 }
             }
         }

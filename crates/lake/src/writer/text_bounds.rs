@@ -36,12 +36,15 @@ impl TextBounds {
             let keys = values.iter().flatten().map(|value| key(value.as_bytes(), 0, value.len()));
             return self.add_keys(keys);
         }
-        let bytes = values.value_data();
-        let ends = values.value_offsets();
-        self.add_keys(ends.iter().zip(ends.iter().skip(1)).map(|(&start, &end)| {
-            // Offsets of an Arrow array are never negative.
-            key(bytes, start as usize, end as usize)
-        }));
+        let (bytes, ends) = (values.value_data(), values.value_offsets());
+        // Offsets of an Arrow array are never negative.
+        let first = ends.first().zip(ends.get(1)).map(|(&start, &end)| (start as usize, end as usize));
+        match first {
+            Some((start, end)) if is_repetition(bytes, ends, end - start) => {
+                self.add_keys(std::iter::once(key(bytes, start, end)));
+            }
+            _ => self.add_keys(ends.windows(2).map(|pair| key(bytes, pair[0] as usize, pair[1] as usize))),
+        }
     }
 
     fn add_keys(&mut self, keys: impl Iterator<Item = u128>) {
@@ -60,6 +63,15 @@ impl TextBounds {
         let upper = if is_cut { just_above(upper)? } else { upper };
         Some((Datum::string(lower), Datum::string(upper)))
     }
+}
+
+/// Whether all values are the first one again, which has this many bytes. Two passes of vector instructions, which end
+/// at the first difference.
+fn is_repetition(bytes: &[u8], ends: &[i32], length: usize) -> bool {
+    let (first, last) = (ends[0] as usize, ends[ends.len() - 1] as usize);
+    last - first == length * (ends.len() - 1)
+        && bytes[first..last - length] == bytes[first + length..last]
+        && ends.windows(2).all(|pair| (pair[1] - pair[0]) as usize == length)
 }
 
 fn key(bytes: &[u8], start: usize, end: usize) -> u128 {
@@ -123,6 +135,14 @@ mod tests {
         assert_eq!(bounds(&[vec![Some("m")], vec![Some("b"), Some("z"), Some("")]]), of("", "z"));
         assert_eq!(bounds(&[vec![Some("exactly fifteen"), None]]), of("exactly fifteen", "exactly fifteen"));
         assert_eq!(bounds(&[vec![Some("a"), Some("a\0")]]), of("a", "a\0"));
+    }
+
+    #[test]
+    fn a_repetition_is_told_from_what_only_looks_like_one() {
+        assert_eq!(bounds(&[vec![Some("ab"); 50], vec![Some("")]]), of("", "ab"));
+        // The same bytes as three times "aa".
+        assert_eq!(bounds(&[vec![Some("aa"), Some("a"), Some("aaa")]]), of("a", "aaa"));
+        assert_eq!(bounds(&[vec![Some("ab"), Some("ab"), Some("ac")]]), of("ab", "ac"));
     }
 
     #[test]
