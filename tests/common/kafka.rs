@@ -33,6 +33,14 @@ pub fn create_topic(topic: &str, partitions: i32) {
     for outcome in wait_for(admin.create_topics([&wanted], &admin_options())).unwrap() {
         outcome.unwrap();
     }
+    // A busy broker answers before its own metadata names the topic.
+    let is_there = || {
+        let metadata = observer().fetch_metadata(Some(topic), REQUEST_TIMEOUT).unwrap();
+        let found = metadata.topics().iter().find(|found| found.name() == topic)?;
+        let led = found.partitions().iter().filter(|partition| partition.leader() >= 0).count();
+        (led == partitions as usize).then_some(())
+    };
+    super::poll(REQUEST_TIMEOUT, is_there).unwrap();
 }
 
 /// Gives a topic more partitions, and waits until they can be written to.

@@ -65,7 +65,7 @@ pub fn all_cases(seed: u64) -> Vec<Case> {
                 Passed::WithEachBatch => 0..=scaled(30, 200),
                 Passed::WithEachCommit => 0..=scaled(3, 10),
                 // The tables are opened before, and the ledgers read.
-                Passed::WithEachCatalogRead => 12..=scaled(15, 30),
+                Passed::WithEachCatalogRead => 15..=scaled(20, 40),
                 Passed::AtStart => 0..=5,
                 Passed::AtTheLastWindows | Passed::AtRefill => 0..=1,
                 _ => 0..=0,

@@ -12,7 +12,7 @@ use pulselake_lake::{TableWriter, WriterOptions};
 use pulselake_model::tables::HotTable;
 
 fn encode(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (_directory, lake) = runtime.block_on(rows::lake());
     let cases = [
         ("bronze", HotTable::RawEvents, rows::bronze(64)),
