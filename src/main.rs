@@ -14,7 +14,7 @@ use pulselake_config::ConfigError;
 use pulselake_source::SourceError;
 
 /// For the C libraries as well. Records are allocated on librdkafka's threads and freed on the shards'; the system's
-/// allocator keeps an arena for each thread and keeps their peaks (docs/adr/0011).
+/// allocator has an arena for each thread and holds their peaks (docs/adr/0011).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
