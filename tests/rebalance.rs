@@ -38,9 +38,7 @@ fn hand_over(name: &str, settings: &[&str]) {
     second.terminate();
     wait_for_share(&mut first, "the first, after the second has left,", everything);
     first.terminate();
-    let sent = stream.stop().flush();
-    let last = scene.run_to_end();
-    assert_eq!(fact(&scene.verify_all(), "topic records"), sent);
+    let (last, sent) = scene.verify_to_the_end_of(stream);
     let logs = [first.log(), second.log(), last];
     for log in &logs {
         let undrained = log.events("drain_finished").into_iter().find(|event| event["complete"] == false);
@@ -94,9 +92,7 @@ fn a_static_member_restarts_without_a_rebalance() {
     assert_eq!(log.assigned(), others.assigned());
     first.terminate();
     second.terminate();
-    let sent = stream.stop().flush();
-    scene.run_to_end();
-    assert_eq!(fact(&scene.verify_all(), "topic records"), sent);
+    scene.verify_to_the_end_of(stream);
 }
 
 fn commits_all_of_the_topic(engine: &mut Engine, scene: &Scene) {
@@ -172,9 +168,7 @@ fn members_join_leave_and_die() {
     first.terminate();
     let log = first.log();
     assert!(!log.has("heartbeat_missed"), "{}", log.tail());
-    let sent = stream.stop().flush();
-    scene.run_to_end();
-    assert_eq!(fact(&scene.verify_all(), "topic records"), sent);
+    scene.verify_to_the_end_of(stream);
 }
 
 #[test]
@@ -191,7 +185,5 @@ fn a_process_that_slept_through_its_replacement_is_fenced_and_starts_again() {
     let commits = sleeper.log().commits(BRONZE);
     sleeper.wait_until("it goes on from the ledger", |log| log.commits(BRONZE) >= commits + 2);
     sleeper.terminate();
-    let sent = stream.stop().flush();
-    scene.run_to_end();
-    assert_eq!(fact(&scene.verify_all(), "topic records"), sent);
+    scene.verify_to_the_end_of(stream);
 }

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use crate::bronze_open::{FlushedRange, OpenFlush, split_at_row};
 use crate::committer::Committer;
 use crate::flush_commit::FlushCommit;
-use crate::heartbeat::Heartbeat;
+use crate::heartbeat::{Heartbeat, StepClock};
 use crate::kill_switch::{DeathGuard, FailureClass};
 use crate::latency::observe_latency;
 use crate::messages::*;
@@ -85,7 +85,8 @@ pub struct BronzeWriter {
     flush_waiters: Vec<oneshot::Sender<()>>,
     flush_due: bool,
     flushed_slot: i64,
-    step_since: Option<Instant>,
+    /// Times each encoding or closing step.
+    step: StepClock,
     commit_in_flight: bool,
 }
 
@@ -101,6 +102,7 @@ impl BronzeWriter {
     pub fn new(parts: BronzeWriterParts, open: OpenFlush) -> Self {
         let metrics = ActorMetrics::new("IcebergWriter", parts.key.shard as i32);
         let mut writer = Self {
+            step: StepClock::new(parts.step_timeout),
             parts,
             metrics,
             table_metrics: TableMetrics::new(HotTable::RawEvents),
@@ -109,7 +111,6 @@ impl BronzeWriter {
             flush_waiters: Vec::new(),
             flush_due: false,
             flushed_slot: 0,
-            step_since: None,
             commit_in_flight: false,
         };
         writer.flushed_slot = writer.slot();
@@ -132,12 +133,6 @@ impl BronzeWriter {
     fn lake_failed(&mut self, error: &LakeError, ctx: &mut Context<Self>) {
         let class = if error.is_transient() { FailureClass::Transient } else { FailureClass::Crash };
         self.fail(class, error.to_string(), ctx);
-    }
-
-    fn beat(&self) {
-        if self.step_since.is_none_or(|since| since.elapsed() < self.parts.step_timeout) {
-            self.parts.heartbeat.beat();
-        }
     }
 
     fn check_flush(&mut self, ctx: &mut Context<Self>) {
@@ -182,7 +177,6 @@ impl BronzeWriter {
 
     fn write(&mut self, batch: WriteBatch, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
         let Some(mut open) = self.open.take() else { return };
-        self.step_since = Some(Instant::now());
         let cap = self.parts.max_open_hours;
         let step = async move {
             crate::failpoint::reach_store("writer::batch").await;
@@ -198,13 +192,15 @@ impl BronzeWriter {
             open.write(&now).await?;
             Ok((open, Step::Cut(later, reply)))
         };
-        ctx.spawn(step.into_actor(self).map(|done, actor, context| actor.written(done, context)));
+        let (clock, started) = (self.step.clone(), Instant::now());
+        let timed = async move { clock.time(step).await };
+        ctx.spawn(timed.into_actor(self).map(move |done, actor, context| {
+            actor.metrics.worked(started.elapsed());
+            actor.written(done, context);
+        }));
     }
 
     fn written(&mut self, done: Result<(OpenFlush, Step), LakeError>, ctx: &mut Context<Self>) {
-        if let Some(since) = self.step_since.take() {
-            self.metrics.worked(since.elapsed());
-        }
         let (open, step) = match done {
             Ok(done) => done,
             // Not committed, so nothing is lost: the next generation reads these records again.
@@ -228,7 +224,6 @@ impl BronzeWriter {
     /// ended meanwhile, so that no file is left behind.
     fn close_files(&mut self, ctx: &mut Context<Self>) {
         let Some(open) = self.open.take() else { return };
-        self.step_since = Some(Instant::now());
         self.flushed_slot = self.slot();
         self.flush_due = false;
         self.commit_in_flight = true;
@@ -259,22 +254,17 @@ impl BronzeWriter {
                 Err(error) => drop(opened_sender.send(Err(error))),
             }
         });
-        ctx.spawn(opened.into_actor(self).map(move |done, actor, context| {
-            actor.step_since = None;
-            match done {
-                Ok(Ok((fresh, files))) => {
-                    actor.open = Some(fresh);
-                    actor.wait_for_commit(ranges, files, outcome, context);
-                    actor.pump(context);
-                }
-                Ok(Err(error)) => actor.lake_failed(&error, context),
-                Err(_) => {
-                    actor.fail(
-                        FailureClass::Crash,
-                        "closing the files ended without an answer".into(),
-                        context,
-                    );
-                }
+        let clock = self.step.clone();
+        let closing = async move { clock.time(opened).await };
+        ctx.spawn(closing.into_actor(self).map(move |done, actor, context| match done {
+            Ok(Ok((fresh, files))) => {
+                actor.open = Some(fresh);
+                actor.wait_for_commit(ranges, files, outcome, context);
+                actor.pump(context);
+            }
+            Ok(Err(error)) => actor.lake_failed(&error, context),
+            Err(_) => {
+                actor.fail(FailureClass::Crash, "closing the files ended without an answer".into(), context);
             }
         }));
     }
@@ -405,7 +395,9 @@ impl Actor for BronzeWriter {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| actor.beat());
+        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| {
+            actor.parts.heartbeat.beat_unless_overdue(&actor.step);
+        });
         ctx.run_interval(FLUSH_CHECK, |actor, context| actor.check_flush(context));
     }
 }

@@ -323,9 +323,7 @@ impl Actor for Committer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(self.parts.heartbeat_interval, |actor, _| {
-            if !actor.asking.is_overdue() {
-                actor.parts.heartbeat.beat();
-            }
+            actor.parts.heartbeat.beat_unless_overdue(&actor.asking);
         });
     }
 }

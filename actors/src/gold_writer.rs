@@ -343,9 +343,7 @@ impl Actor for GoldWriter {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(self.parts.heartbeat_interval, |actor, _| {
-            if !actor.writing.is_overdue() {
-                actor.parts.heartbeat.beat();
-            }
+            actor.parts.heartbeat.beat_unless_overdue(&actor.writing);
         });
         ctx.run_interval(CHECK, |actor, context| actor.check(context));
     }

@@ -52,6 +52,13 @@ impl Heartbeat {
     pub fn beat(&self) {
         *self.last_beat.lock() = Instant::now();
     }
+
+    /// The same for an actor that has asked for something, as long as the answer is not overdue.
+    pub(crate) fn beat_unless_overdue(&self, clock: &StepClock) {
+        if !clock.is_overdue() {
+            self.beat();
+        }
+    }
 }
 
 /// Times what an actor asks of a store, of which it knows nothing but that an answer should come.
@@ -86,6 +93,31 @@ impl StepClock {
 /// How often silence is looked for.
 pub(crate) const CHECK: Duration = Duration::from_millis(100);
 
+/// Whether a watcher that looks every [`CHECK`] may judge silence: not before it has itself run undisturbed for a whole
+/// time-out. After a stop of the process (or of the watcher's thread) the silence until then says nothing about others.
+pub(crate) struct FairWatch {
+    timeout: Duration,
+    last_check: Instant,
+    judging_since: Instant,
+}
+
+impl FairWatch {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        let now = Instant::now();
+        Self { timeout, last_check: now, judging_since: now }
+    }
+
+    /// Notes that the watcher looks now.
+    pub(crate) fn may_judge(&mut self) -> bool {
+        let since_last_check = self.last_check.elapsed();
+        self.last_check = Instant::now();
+        if since_last_check > self.timeout / 2 {
+            self.judging_since = self.last_check;
+        }
+        self.judging_since.elapsed() >= self.timeout
+    }
+}
+
 /// Trips `kill_switch` when an actor of `run` has been silent for longer than `timeout`. A task of its own, so that it
 /// goes on while the supervisor waits for something that may never come.
 pub(crate) fn watch(
@@ -95,17 +127,10 @@ pub(crate) fn watch(
     run: String,
 ) -> tokio::task::JoinHandle<()> {
     actix::spawn(async move {
-        let mut last_check = Instant::now();
-        let mut judging_since = last_check;
+        let mut fair = FairWatch::new(timeout);
         loop {
             tokio::time::sleep(CHECK).await;
-            let since_last_check = last_check.elapsed();
-            last_check = Instant::now();
-            // This thread was held up itself (a stopped process): the silence until now says nothing about the others.
-            if since_last_check > timeout / 2 {
-                judging_since = last_check;
-            }
-            if judging_since.elapsed() < timeout {
+            if !fair.may_judge() {
                 continue;
             }
             let Some((actor, silence)) = heartbeats.silent_for(timeout) else { continue };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use pulselake_telemetry::events;
 
-use crate::heartbeat::CHECK;
+use crate::heartbeat::{CHECK, FairWatch};
 
 /// How many heartbeat time-outs the supervisor may be silent: what ends the process is in less of a hurry than what can
 /// be mended from inside.
@@ -50,18 +50,12 @@ impl Drop for Watchdog {
 }
 
 fn watch(last_beat: &Mutex<Instant>, is_over: &AtomicBool, timeout: Duration) {
-    let mut last_check = Instant::now();
-    let mut judging_since = last_check;
+    let mut fair = FairWatch::new(timeout);
     while !is_over.load(Ordering::Relaxed) {
         std::thread::sleep(CHECK);
-        let since_last_check = last_check.elapsed();
-        last_check = Instant::now();
-        // The whole process was stopped: the silence until now says nothing.
-        if since_last_check > timeout / 2 {
-            judging_since = last_check;
-        }
+        let may_judge = fair.may_judge();
         let silence = last_beat.lock().elapsed();
-        if silence > timeout && judging_since.elapsed() > timeout && !is_over.load(Ordering::Relaxed) {
+        if may_judge && silence > timeout && !is_over.load(Ordering::Relaxed) {
             events::heartbeat_missed("Supervisor", "the process", silence);
             eprintln!(
                 "error: the supervisor's thread has hung for {} ms ({TIMEOUTS} times supervision.heartbeat_timeout_ms): start again, \

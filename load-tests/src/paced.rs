@@ -10,6 +10,7 @@ use chrono::Utc;
 use pulselake_generator::partition_of_key;
 use pulselake_source::{KafkaSink, KafkaSinkSettings};
 
+use crate::cli::BrokerArgs;
 use crate::events::{EventShape, EventStream};
 
 /// Pause between two looks at what is due.
@@ -27,6 +28,19 @@ pub(crate) struct PacedPlan {
     pub(crate) rate_per_s: f64,
     /// Compression of the record batches, as librdkafka names it.
     pub(crate) compression: String,
+}
+
+impl PacedPlan {
+    /// Events of the usual shape, as a scenario with a broker asks for them.
+    pub(crate) fn of(broker: &BrokerArgs, topic: &str, seed: u64, rate_per_s: f64) -> Self {
+        Self {
+            brokers: broker.brokers.clone(),
+            topic: topic.to_owned(),
+            shape: EventShape { seed, ..EventShape::default() },
+            rate_per_s,
+            compression: broker.compression.clone(),
+        }
+    }
 }
 
 #[derive(Default)]

@@ -8,11 +8,27 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use crate::cli::BrokerArgs;
+
 /// How every topic of the load tests begins.
 pub(crate) const PREFIX: &str = "pulselake-bench-";
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Makes a topic for one measurement, and deletes it afterwards, whatever came out.
+pub(crate) fn with_new_topic<T>(
+    broker: &BrokerArgs,
+    scenario: &str,
+    measure: impl FnOnce(&str) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let topics = Topics::of(&broker.brokers)?;
+    let topic = unique(scenario);
+    topics.create(&topic, broker.partitions)?;
+    let outcome = measure(&topic);
+    topics.delete(&topic)?;
+    outcome
+}
 
 /// The topics of a broker.
 pub(crate) struct Topics {

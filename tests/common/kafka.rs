@@ -33,14 +33,7 @@ pub fn create_topic(topic: &str, partitions: i32) {
     for outcome in wait_for(admin.create_topics([&wanted], &admin_options())).unwrap() {
         outcome.unwrap();
     }
-    // A busy broker answers before its own metadata names the topic.
-    let is_there = || {
-        let metadata = observer().fetch_metadata(Some(topic), REQUEST_TIMEOUT).unwrap();
-        let found = metadata.topics().iter().find(|found| found.name() == topic)?;
-        let led = found.partitions().iter().filter(|partition| partition.leader() >= 0).count();
-        (led == partitions as usize).then_some(())
-    };
-    super::poll(REQUEST_TIMEOUT, is_there).unwrap();
+    wait_for_leaders(topic, partitions);
 }
 
 /// Gives a topic more partitions, and waits until they can be written to.
@@ -50,11 +43,16 @@ pub fn grow_topic(topic: &str, partitions: i32) {
     for outcome in wait_for(admin.create_partitions([&wanted], &admin_options())).unwrap() {
         outcome.unwrap();
     }
+    wait_for_leaders(topic, partitions);
+}
+
+/// A busy broker answers before its own metadata names the topic and all of its partitions.
+fn wait_for_leaders(topic: &str, partitions: i32) {
     let are_there = || {
         let metadata = observer().fetch_metadata(Some(topic), REQUEST_TIMEOUT).unwrap();
-        let found = metadata.topics()[0].partitions();
-        let with_leader = found.iter().filter(|partition| partition.leader() >= 0).count();
-        (with_leader == partitions as usize).then_some(())
+        let found = metadata.topics().iter().find(|found| found.name() == topic)?;
+        let led = found.partitions().iter().filter(|partition| partition.leader() >= 0).count();
+        (led == partitions as usize).then_some(())
     };
     super::poll(REQUEST_TIMEOUT, are_there).unwrap();
 }

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::engine::BINARY;
 use super::kafka::brokers;
+use super::log::Log;
 use super::scene::Scene;
+use super::stream::BackgroundStream;
 use super::{environment, repository};
 
 /// Runs a verifier of `tests/verify`, which has to agree; gives its facts.
@@ -33,6 +35,15 @@ impl Scene {
     pub fn verify_all(&self) -> Value {
         self.audit();
         self.verify_against_topic(&[])
+    }
+
+    /// Stops the stream, runs to the end of the topic, and checks all of it. Gives that run's log, and how many records
+    /// were sent.
+    pub fn verify_to_the_end_of(&self, stream: BackgroundStream) -> (Log, u64) {
+        let sent = stream.stop().flush();
+        let log = self.run_to_end();
+        assert_eq!(fact(&self.verify_all(), "topic records"), sent);
+        (log, sent)
     }
 
     /// The topic against the tables.

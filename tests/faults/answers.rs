@@ -1,6 +1,8 @@
 //! A catalog and a store that deceive: answers that are lost, late or given twice, and requests that arrive when nobody
 //! waits for them any more. Under load, in the whole process.
 
+use pulselake_lake::failpoint::REQUESTS;
+
 use crate::common::scaled;
 use crate::common::scene::Scene;
 use crate::common::verify::fact;
@@ -10,14 +12,6 @@ const EACH_MANNER: &str = "1*return->1*off->1*return(unknown)->1*off->1*return(l
                            1*return(zombie:700)->1*off->1*return(twice:100)->off";
 /// What the start asks of the catalog; it refuses a catalog that does not answer.
 const READS_AT_THE_START: u32 = 9;
-const REQUESTS: [&str; 6] = [
-    "lake::catalog_read",
-    "lake::catalog_swap",
-    "lake::store_write",
-    "lake::store_data",
-    "lake::store_manifest",
-    "lake::store_metadata",
-];
 const OFTEN: [&str; 3] =
     ["engine.batch_records=64", "gold.collect_wait_ms=0", "supervision.backoff_max_ms=100"];
 
@@ -73,7 +67,5 @@ fn requests_that_arrive_late_meet_other_commits_and_other_runs() {
         engine.kill();
     }
     println!("{outcomes_unknown} outcomes were unknown");
-    let sent = stream.stop().flush();
-    scene.run_to_end();
-    assert_eq!(fact(&scene.verify_all(), "topic records"), sent);
+    scene.verify_to_the_end_of(stream);
 }

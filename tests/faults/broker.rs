@@ -9,6 +9,7 @@ use crate::common::engine::Engine;
 use crate::common::group::QUICK_GROUP;
 use crate::common::kafka::{brokers, create_topic, topic_ends};
 use crate::common::scene::Scene;
+use crate::common::stream::Stream;
 use crate::common::{PATIENCE, environment, poll, repository, scaled};
 use crate::support::{BRONZE, FAILED, assert_says, event_time, files_below};
 
@@ -84,8 +85,11 @@ fn wait_for_the_held_commit(scene: &Scene, engine: &mut Engine) {
     poll(PATIENCE, is_held).expect("a commit is under way");
 }
 
-/// The held commit had begun before this moment, and landed after it.
-fn assert_was_held_at(engine: &Engine, moment: SystemTime) {
+/// Waits until the held commit lands; it had begun before this moment, and lands after it.
+fn assert_lands_after(engine: &mut Engine, moment: SystemTime) {
+    engine.wait_until("the held commit lands", |log| {
+        log.events("commit_done").iter().any(|commit| commit["duration_ms"].as_u64() >= Some(HELD_MS))
+    });
     let commits = engine.log().events("commit_done");
     let held = commits.iter().find(|commit| commit["duration_ms"].as_u64().unwrap() >= HELD_MS);
     let held = held.unwrap_or_else(|| panic!("no commit was held back:\n{}", engine.log().tail()));
@@ -95,10 +99,11 @@ fn assert_was_held_at(engine: &Engine, moment: SystemTime) {
 }
 
 /// The engine goes on by itself: what comes now is committed, it ends well, and nothing is lost or doubled.
-fn assert_recovers(scene: &Scene, engine: &mut Engine, bring_more: impl FnOnce()) {
+fn assert_recovers(scene: &Scene, engine: &mut Engine, stream: &mut Stream) {
     engine.assert_alive();
     let before = engine.log().commits(BRONZE);
-    bring_more();
+    stream.advance(120_000);
+    stream.flush();
     let ends = topic_ends(&scene.topic, scene.partitions);
     engine.wait_until("it commits again", |log| log.commits(BRONZE) > before);
     let has_all = || (scene.committed(BRONZE) == ends).then_some(());
@@ -125,14 +130,8 @@ fn a_broker_that_goes_away_during_a_commit_and_comes_back_is_waited_for() {
     broker.stop();
     engine.wait_until("it notices", |log| log.text.contains("librdkafka") && log.text.contains("refused"));
     broker.start();
-    engine.wait_until("the held commit lands", |log| {
-        log.events("commit_done").iter().any(|commit| commit["duration_ms"].as_u64() >= Some(HELD_MS))
-    });
-    assert_was_held_at(&engine, stopped_at);
-    assert_recovers(&scene, &mut engine, || {
-        stream.advance(120_000);
-        stream.flush();
-    });
+    assert_lands_after(&mut engine, stopped_at);
+    assert_recovers(&scene, &mut engine, &mut stream);
 }
 
 /// Longer than session and requests last: the group counts the member as dead when the broker wakes up.
@@ -156,14 +155,8 @@ fn a_broker_that_stands_still_during_a_commit_is_waited_for() {
     engine.assert_alive();
     assert_says(&engine.log().text, &["librdkafka", "timed out"]);
     broker.signal("CONT");
-    engine.wait_until("the held commit lands", |log| {
-        log.events("commit_done").iter().any(|commit| commit["duration_ms"].as_u64() >= Some(HELD_MS))
-    });
-    assert_was_held_at(&engine, paused_at);
-    assert_recovers(&scene, &mut engine, || {
-        stream.advance(120_000);
-        stream.flush();
-    });
+    assert_lands_after(&mut engine, paused_at);
+    assert_recovers(&scene, &mut engine, &mut stream);
 }
 
 /// An empty one at the same address, in which somebody makes the topic again: its records are not the stream's.

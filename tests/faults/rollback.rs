@@ -2,7 +2,6 @@
 
 use crate::common::engine::Engine;
 use crate::common::scene::Scene;
-use crate::common::verify::fact;
 use crate::support::{BRONZE, FAILED, GOLD, QUARANTINE, assert_refused, assert_says, tamper};
 
 fn roll_back(scene: &Scene, table: &str, steps: &str) {
@@ -81,9 +80,7 @@ fn a_table_rolled_back_under_a_running_engine_stops_it() {
     assert_refused(start_alone(&scene), FAILED, &["it was rolled back alone", "roll bronze.raw_events back"]);
     roll_back(&scene, BRONZE, "all");
     rewind(&scene, BRONZE);
-    let sent = stream.stop().flush();
-    scene.run_to_end();
-    assert_eq!(fact(&scene.verify_all(), "topic records"), sent);
+    scene.verify_to_the_end_of(stream);
 }
 
 #[test]
@@ -98,9 +95,7 @@ fn a_ledger_property_that_was_removed_stops_the_engine() {
     assert_refused(engine, FAILED, &words);
     assert_refused(start_alone(&scene), FAILED, &words);
     rewind(&scene, GOLD);
-    let sent = stream.stop().flush();
-    scene.run_to_end();
-    assert_eq!(fact(&scene.verify_all(), "topic records"), sent);
+    scene.verify_to_the_end_of(stream);
 }
 
 /// What other programs put on top is no reason to stop, with or without the engine's own snapshots below it.
@@ -137,8 +132,6 @@ fn snapshots_of_other_programs_are_gone_on_from() {
     // The same while it does not run.
     tamper(&scene, &["append-nothing", BRONZE]);
     tamper(&scene, &["expire-others", BRONZE]);
-    let sent = stream.stop().flush();
-    let log = scene.run_to_end();
+    let (log, _) = scene.verify_to_the_end_of(stream);
     assert!(log.has("ledger_without_snapshot"), "{}", log.tail());
-    assert_eq!(fact(&scene.verify_all(), "topic records"), sent);
 }

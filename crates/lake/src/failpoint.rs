@@ -1,8 +1,8 @@
 //! Named points where a test can stop, kill or deceive the commit path. Without the feature `failpoints` they are
 //! nothing at all.
 //!
-//! Two kinds of point, all of them in [`POINTS`]. A *moment* (`lake::before_…`, `lake::after_…`) lies between two steps. A
-//! *request* is something asked of the catalog (`lake::catalog_read`, `lake::catalog_swap`) or of the store
+//! Two kinds of point. A *moment* ([`MOMENTS`]: `lake::before_…`, `lake::after_…`) lies between two steps. A
+//! *request* ([`REQUESTS`]) is something asked of the catalog (`lake::catalog_read`, `lake::catalog_swap`) or of the store
 //! (`lake::store_write` for a part of a file, `lake::store_metadata`, `lake::store_manifest` and `lake::store_data` for
 //! what makes a whole file visible), which can be told to behave as a service far away does.
 //!
@@ -25,14 +25,18 @@
 #[cfg(feature = "failpoints")]
 use std::time::Duration;
 
-/// The names of all points of this crate; a run that commits passes each of them.
-pub const POINTS: [&str; 12] = [
+/// The moments, in the order in which a commit passes them. A run that commits passes each point of both kinds.
+pub const MOMENTS: [&str; 6] = [
     "lake::before_parquet_close",
     "lake::after_parquet_close",
     "lake::before_metadata_write",
     "lake::after_metadata_write",
     "lake::before_catalog_swap",
     "lake::after_catalog_swap",
+];
+
+/// The requests.
+pub const REQUESTS: [&str; 6] = [
     "lake::catalog_read",
     "lake::catalog_swap",
     "lake::store_write",

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use armed::{Armed, turn};
 use common::*;
+use pulselake_lake::failpoint::{MOMENTS, REQUESTS};
 use pulselake_lake::{CommitError, CommitLimits, Lake, LakeError, LedgeredAppend, OpenMode};
 
 const SWAP: &str = "lake::catalog_swap";
@@ -276,7 +277,7 @@ async fn a_catalog_that_fails_to_read_is_asked_again() {
 #[tokio::test]
 async fn every_listed_point_is_passed_by_a_commit() {
     let _turn = turn().await;
-    for point in pulselake_lake::failpoint::POINTS {
+    for point in MOMENTS.into_iter().chain(REQUESTS) {
         let place = Place::new();
         let lake = place.lake().await;
         let passed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));

@@ -12,14 +12,13 @@ use serde_json::{Value, json};
 use crate::arguments::RunArguments;
 use crate::cli::{BrokerArgs, CommonArgs};
 use crate::engine::{Engine, EngineBinary};
-use crate::events::EventShape;
 use crate::lake_watch::{LOOK_AGAIN, LakeWatch, SeenCommit};
 use crate::latency;
 use crate::metrics::Metrics;
 use crate::paced::{PacedPlan, PacedStream, SentEvents};
 use crate::report::{Limit, Report};
 use crate::statistics::{Trend, mib, rounded};
-use crate::topic::{Topics, unique};
+use crate::topic::{unique, with_new_topic};
 
 /// How often memory is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
@@ -87,12 +86,7 @@ struct Observed {
 /// When the broker, the engine or the audit fails.
 pub(crate) fn run(args: &LiveArgs) -> anyhow::Result<(Value, bool)> {
     let binary = EngineBinary::at(&args.common.engine)?;
-    let topics = Topics::of(&args.broker.brokers)?;
-    let topic = unique("live");
-    topics.create(&topic, args.broker.partitions)?;
-    let outcome = measure(args, &binary, &topic);
-    topics.delete(&topic)?;
-    outcome
+    with_new_topic(&args.broker, "live", |topic| measure(args, &binary, topic))
 }
 
 fn measure(args: &LiveArgs, binary: &EngineBinary, topic: &str) -> anyhow::Result<(Value, bool)> {
@@ -108,13 +102,7 @@ fn measure(args: &LiveArgs, binary: &EngineBinary, topic: &str) -> anyhow::Resul
     wait_for_partitions(&mut engine, &address, args.broker.partitions)?;
 
     let watch = LakeWatch::start(&data_dir)?;
-    let stream = PacedStream::start(PacedPlan {
-        brokers: args.broker.brokers.clone(),
-        topic: topic.to_owned(),
-        shape: EventShape { seed: args.seed, ..EventShape::default() },
-        rate_per_s: args.rate,
-        compression: args.broker.compression.clone(),
-    })?;
+    let stream = PacedStream::start(PacedPlan::of(&args.broker, topic, args.seed, args.rate))?;
     let observed = observe(args, &mut engine, &address, &watch, &stream, topic)?;
     let sent = stream.stop()?;
     settle(&mut engine, &watch, &sent, topic, i64::from(args.watermark_delay_ms))?;

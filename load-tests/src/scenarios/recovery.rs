@@ -15,14 +15,13 @@ use serde_json::Value;
 use crate::arguments::RunArguments;
 use crate::cli::{BrokerArgs, CommonArgs};
 use crate::engine::{Engine, EngineBinary};
-use crate::events::EventShape;
 use crate::lake_watch::{LOOK_AGAIN, LakeWatch, SeenCommit};
 use crate::latency;
 use crate::metrics::Metrics;
 use crate::paced::{PacedPlan, PacedStream};
 use crate::report::{Limit, Report};
 use crate::statistics::{median, mib, rounded};
-use crate::topic::{Topics, unique};
+use crate::topic::{unique, with_new_topic};
 
 /// Longest wait for one recovery.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -105,12 +104,7 @@ struct Before {
 pub(crate) fn run(args: &RecoveryArgs) -> anyhow::Result<(Value, bool)> {
     ensure!(args.kills > 0, "--kills 0 kills nothing");
     let binary = EngineBinary::at(&args.common.engine)?;
-    let topics = Topics::of(&args.broker.brokers)?;
-    let topic = unique("recovery");
-    topics.create(&topic, args.broker.partitions)?;
-    let outcome = measure(args, &binary, &topic);
-    topics.delete(&topic)?;
-    outcome
+    with_new_topic(&args.broker, "recovery", |topic| measure(args, &binary, topic))
 }
 
 fn measure(args: &RecoveryArgs, binary: &EngineBinary, topic: &str) -> anyhow::Result<(Value, bool)> {
@@ -124,13 +118,7 @@ fn measure(args: &RecoveryArgs, binary: &EngineBinary, topic: &str) -> anyhow::R
     let mut report = Report::begin("recovery", binary, &args.common);
     let watch = LakeWatch::start(&data_dir)?;
     let mut engine = start(0)?;
-    let stream = PacedStream::start(PacedPlan {
-        brokers: args.broker.brokers.clone(),
-        topic: topic.to_owned(),
-        shape: EventShape { seed: args.seed, ..EventShape::default() },
-        rate_per_s: args.rate,
-        compression: args.broker.compression.clone(),
-    })?;
+    let stream = PacedStream::start(PacedPlan::of(&args.broker, topic, args.seed, args.rate))?;
     let mut recoveries = Vec::new();
     let mut cpu_s = 0.0;
     for kill in 1..=args.kills {
