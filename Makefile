@@ -23,11 +23,11 @@ check: ## Formatting and lints, for the whole workspace
 	cargo fmt --all --check
 	cargo clippy $(WORKSPACE) --all-targets -- -D warnings
 
-test: test-tools check ## Everything: lints, unit and property tests, whole-process tests against a real Kafka broker
+test: test-tools check ## Everything: lints, unit and property tests, whole-process tests against real Kafka, catalogs and stores
 	cargo test $(WORKSPACE) --no-run
-	tests/tools/with-kafka.sh $(MAKE) --no-print-directory test-with-broker
+	tests/tools/with-kafka.sh tests/tools/with-services.sh $(MAKE) --no-print-directory test-with-broker
 
-# Run by `test` with the environment that with-kafka.sh makes.
+# Run by `test` with the environment that with-kafka.sh and with-services.sh make.
 test-with-broker:
 	cd tests/verify && "$$PULSELAKE_TEST_PYTHON" -m unittest
 	cargo test $(WORKSPACE) --no-fail-fast --lib --bins --tests -- --include-ignored
@@ -48,11 +48,13 @@ deny: ## Licences, sources and doubled versions of all dependencies (needs cargo
 advisories: ## Known vulnerabilities of all dependencies (needs cargo-deny and the network: it fetches the RustSec database)
 	cargo deny --workspace --locked check advisories
 
-test-tools: ## Fetch what the tests need (Kafka, PyIceberg, DuckDB) into the test cache
+test-tools: ## Fetch what the tests need (Kafka, REST catalog, S3, PostgreSQL, PyIceberg, DuckDB) into the test cache
 	tests/tools/setup.sh
 
 clean-test-cache: ## Remove the test cache
-	rm -rf -- "$(TEST_CACHE)"/kafka-* "$(TEST_CACHE)"/python-* "$(TEST_CACHE)"/uv-* "$(TEST_CACHE)"/setup.lock
+	rm -rf -- "$(TEST_CACHE)"/kafka-* "$(TEST_CACHE)"/python-* "$(TEST_CACHE)"/uv-* "$(TEST_CACHE)"/rest-* \
+		"$(TEST_CACHE)"/versitygw-* "$(TEST_CACHE)"/moto-* "$(TEST_CACHE)"/postgres-* "$(TEST_CACHE)"/trino-* \
+		"$(TEST_CACHE)"/spark-* "$(TEST_CACHE)"/setup.lock
 
 # What a release build needs, said before the first minute of compiling is spent.
 programs:

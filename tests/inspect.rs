@@ -87,6 +87,7 @@ async fn open(directory: &Path) -> Lake {
         catalog_uri: format!("sqlite://{}/catalog.db", directory.display()),
         warehouse: format!("file://{}/warehouse", directory.display()),
         fsync: false,
+        ..LakeSettings::new("", "")
     };
     Lake::open(&settings, OpenMode::MustExist).await.unwrap()
 }

@@ -115,13 +115,10 @@ impl OpenFlush {
         let events = match self.events.close().await {
             Ok(events) => events,
             Err(error) => {
+                let table = HotTable::InvalidEventsContent;
                 for file in &invalid {
-                    if let Err(reason) = lake.delete_file(file.file_path()).await {
-                        events::orphan_left(
-                            HotTable::InvalidEventsContent,
-                            file.file_path(),
-                            &reason.to_string(),
-                        );
+                    if let Err(reason) = lake.delete_file(table, file.file_path()).await {
+                        events::orphan_left(table, file.file_path(), &reason.to_string());
                     }
                 }
                 return Err(error);

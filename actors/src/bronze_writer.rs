@@ -1,9 +1,9 @@
 //! IcebergWriter of one shard for `bronze.raw_events` and the quarantine.
 //!
-//! Batches are encoded as they come. At each commit interval, or earlier when enough bytes or hour partitions are
-//! open, the files are closed and committed while the next ones are filled: one commit is in flight at most, and
-//! when the next is due before it has landed, batches wait. Quarantine commits before bronze does (rule 5), so that
-//! whatever bronze's ledger has passed is in quarantine if it belongs there.
+//! Batches are encoded as they come. When time has come (`flush_timing`), or earlier when enough bytes or hour
+//! partitions are open, the files are closed and committed while the next ones are filled: one commit is in flight at
+//! most, and when the next is due before it has landed, batches wait. Quarantine commits before bronze does (rule 5),
+//! so that whatever bronze's ledger has passed is in quarantine if it belongs there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use crate::bronze_open::{FlushedRange, OpenFlush, split_at_row};
 use crate::committer::Committer;
 use crate::flush_commit::FlushCommit;
+use crate::flush_timing::FlushTiming;
 use crate::heartbeat::{Heartbeat, StepClock};
 use crate::kill_switch::{DeathGuard, FailureClass};
 use crate::latency::observe_latency;
@@ -46,7 +47,7 @@ pub struct BronzeWriterParts {
     pub lake: Lake,
     /// Parquet options.
     pub options: WriterOptions,
-    /// Longest time between two commits.
+    /// Longest time between two commits; the first may come earlier.
     pub commit_interval: Duration,
     /// Bytes at which a commit is made early.
     pub flush_bytes: usize,
@@ -84,7 +85,7 @@ pub struct BronzeWriter {
     queue: VecDeque<(WriteBatch, oneshot::Sender<()>)>,
     flush_waiters: Vec<oneshot::Sender<()>>,
     flush_due: bool,
-    flushed_slot: i64,
+    timing: FlushTiming,
     /// Times each encoding or closing step.
     step: StepClock,
     commit_in_flight: bool,
@@ -101,8 +102,9 @@ impl BronzeWriter {
     /// A writer that starts from the given ledger entries.
     pub fn new(parts: BronzeWriterParts, open: OpenFlush) -> Self {
         let metrics = ActorMetrics::new("IcebergWriter", parts.key.shard as i32);
-        let mut writer = Self {
+        Self {
             step: StepClock::new(parts.step_timeout),
+            timing: FlushTiming::new(parts.commit_interval),
             parts,
             metrics,
             table_metrics: TableMetrics::new(HotTable::RawEvents),
@@ -110,18 +112,8 @@ impl BronzeWriter {
             queue: VecDeque::new(),
             flush_waiters: Vec::new(),
             flush_due: false,
-            flushed_slot: 0,
             commit_in_flight: false,
-        };
-        writer.flushed_slot = writer.slot();
-        writer
-    }
-
-    /// The commit interval that the clock is in. Intervals begin at the same moments in every shard, so that the
-    /// shards' commits meet at the committer and become one snapshot.
-    fn slot(&self) -> i64 {
-        let interval_us = i64::try_from(self.parts.commit_interval.as_micros()).unwrap_or(i64::MAX).max(1);
-        now_us() / interval_us
+        }
     }
 
     fn fail(&mut self, class: FailureClass, reason: String, ctx: &mut Context<Self>) {
@@ -138,8 +130,7 @@ impl BronzeWriter {
     fn check_flush(&mut self, ctx: &mut Context<Self>) {
         let Some(open) = &self.open else { return };
         let full = open.buffered_bytes() >= self.parts.flush_bytes;
-        let waited = self.slot() != self.flushed_slot;
-        if !open.is_empty() && (full || waited) {
+        if !open.is_empty() && (full || self.timing.is_due(now_us())) {
             self.flush_due = true;
             self.pump(ctx);
         }
@@ -207,7 +198,7 @@ impl BronzeWriter {
             Err(error) => return self.lake_failed(&error, ctx),
         };
         // Here too: under load the timer may find a batch being written each time it looks.
-        self.flush_due |= open.buffered_bytes() >= self.parts.flush_bytes || self.slot() != self.flushed_slot;
+        self.flush_due |= open.buffered_bytes() >= self.parts.flush_bytes || self.timing.is_due(now_us());
         self.open = Some(open);
         match step {
             // A consumer that has gone needs no answer.
@@ -224,7 +215,7 @@ impl BronzeWriter {
     /// ended meanwhile, so that no file is left behind.
     fn close_files(&mut self, ctx: &mut Context<Self>) {
         let Some(open) = self.open.take() else { return };
-        self.flushed_slot = self.slot();
+        self.timing.flushed(now_us());
         self.flush_due = false;
         self.commit_in_flight = true;
         let ranges = open.ranges.clone();
@@ -407,6 +398,7 @@ impl Handler<WriteBatch> for BronzeWriter {
 
     fn handle(&mut self, batch: WriteBatch, ctx: &mut Self::Context) -> Self::Result {
         let (sender, receiver) = oneshot::channel();
+        self.timing.received(now_us());
         self.queue.push_back((crate::sabotage::received(batch), sender));
         self.pump(ctx);
         Box::pin(async move { receiver.await.map_err(|_| Gone) })

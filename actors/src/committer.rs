@@ -201,7 +201,15 @@ impl CommitAttempt {
             files_may_be_deleted &= error.files_may_be_deleted();
             match error.action() {
                 CommitAction::Fence => self.refuse_fenced(&mut batch, &error, files_may_be_deleted).await,
-                CommitAction::Stop => return self.refuse_all(batch, &error, files_may_be_deleted).await,
+                CommitAction::Stop => {
+                    let refusal = CommitRefused::Stop(error.to_string());
+                    return self.refuse_all(batch, &refusal, files_may_be_deleted).await;
+                }
+                CommitAction::StartOver => {
+                    // As after a fence: the ledger gives the records again, and no restart budget is spent.
+                    let refusal = CommitRefused::Fenced(error.to_string());
+                    return self.refuse_all(batch, &refusal, files_may_be_deleted).await;
+                }
                 CommitAction::Retry | CommitAction::RestartGeneration => {
                     if error.action() == CommitAction::RestartGeneration {
                         self.metrics.outcome_unknown();
@@ -270,12 +278,12 @@ impl CommitAttempt {
         let _ = waiting.reply.send(Err(CommitRefused::Fenced(error.to_string())));
     }
 
-    async fn refuse_all(&self, batch: Vec<Waiting>, error: &CommitError, files_may_be_deleted: bool) {
+    async fn refuse_all(&self, batch: Vec<Waiting>, refusal: &CommitRefused, files_may_be_deleted: bool) {
         for waiting in batch {
             if files_may_be_deleted {
                 self.delete(&waiting.request.files).await;
             }
-            let _ = waiting.reply.send(Err(CommitRefused::Stop(error.to_string())));
+            let _ = waiting.reply.send(Err(refusal.clone()));
         }
     }
 
@@ -308,7 +316,7 @@ async fn append(lake: &Lake, table: HotTable, request: &LedgeredAppend) -> Resul
 /// Deletes data files of a commit that is certainly not in the table; what resists is logged.
 pub(crate) async fn delete_files(lake: &Lake, table: HotTable, files: &[DataFile]) {
     for file in files {
-        if let Err(error) = lake.delete_file(file.file_path()).await {
+        if let Err(error) = lake.delete_file(table, file.file_path()).await {
             events::orphan_left(table, file.file_path(), &error.to_string());
         }
     }

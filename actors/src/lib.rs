@@ -18,6 +18,7 @@ mod committer;
 mod consumer;
 mod failpoint;
 mod flush_commit;
+mod flush_timing;
 pub mod gold_rows;
 mod gold_writer;
 mod heartbeat;

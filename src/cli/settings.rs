@@ -14,6 +14,12 @@ pub(crate) struct SettingsArgs {
     /// Directory of catalog and warehouse [default: ./pulselake-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
+    /// Catalog: sqlite://…, postgres://… or http(s)://… [default: catalog.db in the data directory]
+    #[arg(long, value_name = "URI")]
+    catalog: Option<String>,
+    /// Where tables are stored: file://… or s3://… [default: warehouse in the data directory]
+    #[arg(long, value_name = "URI")]
+    warehouse: Option<String>,
     /// Override any setting, such as engine.shards=2; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = Override::parse)]
     set: Vec<Override>,
@@ -22,7 +28,11 @@ pub(crate) struct SettingsArgs {
 impl SettingsArgs {
     /// The settings in force, with what the command's own flags set. `--set` has the last word.
     pub(crate) fn load(&self, flags: Flags) -> Result<Settings, ConfigError> {
-        let mut overrides = Flags::default().text("lake.data_dir", "--data-dir", self.data_dir.as_deref()).0;
+        let mut overrides = Flags::default()
+            .text("lake.data_dir", "--data-dir", self.data_dir.as_deref())
+            .text("lake.catalog_uri", "--catalog", self.catalog.as_deref())
+            .text("lake.warehouse", "--warehouse", self.warehouse.as_deref())
+            .0;
         overrides.extend(flags.0);
         overrides.extend(self.set.iter().cloned());
         load(&LoadOptions::from_process(self.config.clone(), overrides))

@@ -10,6 +10,7 @@ use pulselake_lake::{CommitLimits, Lake, LakeError, LakeSettings, OpenMode, Writ
 use pulselake_telemetry::events;
 use pulselake_window::WindowSettings;
 
+use super::lake_settings::lake_settings;
 use super::source::open_source;
 
 /// Size at which a data file is closed and the next one begun, bytes.
@@ -26,16 +27,6 @@ pub(crate) async fn open_lake(settings: &Settings, mode: OpenMode) -> anyhow::Re
     Ok(Lake::open(&lake_settings(settings)?, mode).await?)
 }
 
-/// Where catalog and warehouse are.
-pub(crate) fn lake_settings(settings: &Settings) -> anyhow::Result<LakeSettings> {
-    let locations = settings.locations()?;
-    Ok(LakeSettings {
-        catalog_uri: locations.catalog_uri.expose().to_owned(),
-        warehouse: locations.warehouse_uri.clone(),
-        fsync: settings.lake.fsync,
-    })
-}
-
 /// What is valid.
 pub(crate) fn decode_settings(settings: &Settings) -> DecodeSettings {
     DecodeSettings {
@@ -50,7 +41,13 @@ pub(crate) fn decode_settings(settings: &Settings) -> DecodeSettings {
 pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Pipeline> {
     let lake = open_tables(settings).await?;
     // The committer tries again by itself and says so: each call comes back soon enough to end a run that is over.
-    let lake = lake.with_commit_limits(CommitLimits { patience: COMMIT_PATIENCE, ..CommitLimits::default() });
+    let lake = lake.with_commit_limits(CommitLimits {
+        patience: COMMIT_PATIENCE,
+        answer_timeout: Duration::from_millis(settings.rest.answer_timeout_ms),
+        // The janitor takes files of twice this age for orphans.
+        max_change_age: Duration::from_millis(settings.maintenance.orphan_min_age_ms / 2),
+        ..CommitLimits::default()
+    });
     let source = open_source(settings, &lake).await.context("cannot open the source")?;
     Ok(Pipeline {
         settings: pipeline_settings(settings),

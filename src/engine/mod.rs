@@ -2,11 +2,13 @@
 
 mod assemble;
 mod http;
+mod lake_settings;
 mod service;
 mod signals;
 mod source;
 mod summary;
 
-pub(crate) use assemble::{decode_settings, lake_settings, open_lake};
+pub(crate) use assemble::{decode_settings, open_lake};
+pub(crate) use lake_settings::lake_settings;
 pub(crate) use service::{Show, serve};
 pub(crate) use source::generator_settings;

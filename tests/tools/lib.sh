@@ -7,6 +7,10 @@
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TEST_CACHE=${PULSELAKE_TEST_CACHE:-$HOME/.cache/pulselake-tests}
 UV_VERSION=0.13.9
+VERSITYGW_VERSION=1.8.0
+MOTO_VERSION=5.2.5
+POSTGRES_VERSION=17.5.0
+SPARK_VERSION=4.1.1
 
 digest() { # digest FILE…: a short checksum over the files’ content
     cat -- "$@" | cksum | tr -d ' '
@@ -16,10 +20,52 @@ KAFKA_JARS=$TEST_CACHE/kafka-$(digest "$TOOLS/kafka/pom.xml")
 UV_HOME=$TEST_CACHE/uv-$UV_VERSION
 VENV=$TEST_CACHE/python-$(digest "$TOOLS/python-requirements.txt")
 TEST_PYTHON=$VENV/bin/python
+REST_SOURCES=("$TOOLS"/rest-catalog/src/org/apache/iceberg/rest/*.java)
+REST_JARS=$TEST_CACHE/rest-jars-$(digest "$TOOLS/rest-catalog/pom.xml")
+REST_CLASSES=$TEST_CACHE/rest-classes-$(digest "$TOOLS/rest-catalog/pom.xml" "${REST_SOURCES[@]}")
+VERSITYGW=$TEST_CACHE/versitygw-$VERSITYGW_VERSION/versitygw
+MOTO=$TEST_CACHE/moto-$MOTO_VERSION
+POSTGRES_BUNDLE=$TEST_CACHE/postgres-$POSTGRES_VERSION
+TRINO_JARS=$TEST_CACHE/trino-server-$(digest "$TOOLS/trino/pom-server.xml")
+TRINO_PLUGINS=$TEST_CACHE/trino-plugins-$(digest "$TOOLS/trino/pom-plugin.xml")
+TRINO_CLASSES=$TEST_CACHE/trino-classes-$(digest "$TOOLS/trino/TestServer.java")
+SPARK=$TEST_CACHE/spark-$SPARK_VERSION
+SPARK_JARS=$TEST_CACHE/spark-jars-$(digest "$TOOLS/spark/pom.xml")
 
 say() { printf '%s\n' "test tools: $*" >&2; }
 
 die() {
     say "$*"
     exit 1
+}
+
+# The S3 server that is there: versitygw or, where it couldn't be built, moto. PULSELAKE_TEST_S3_SERVER names one.
+s3_server() {
+    local wanted=${PULSELAKE_TEST_S3_SERVER:-}
+    case $wanted in '' | versitygw | moto) ;; *) die "PULSELAKE_TEST_S3_SERVER=$wanted: versitygw or moto" ;; esac
+    if [ "$wanted" != moto ] && [ -x "$VERSITYGW" ]; then
+        echo versitygw
+    elif [ "$wanted" != versitygw ] && [ -f "$MOTO/complete" ]; then
+        echo moto
+    fi
+}
+
+# The directory of initdb and postgres: of the system, newest first, else of the bundle that setup.sh fetched.
+# PULSELAKE_TEST_POSTGRES_BIN names one; 'bundle' is the bundle. Prints nothing if there is none.
+postgres_bin() {
+    local dir wanted=${PULSELAKE_TEST_POSTGRES_BIN:-}
+    if [ -n "$wanted" ] && [ "$wanted" != bundle ]; then
+        echo "$wanted"
+        return
+    fi
+    if [ -z "$wanted" ]; then
+        dir=$(command -v initdb || true)
+        dir=${dir%/initdb}
+        [ -n "$dir" ] || dir=$(printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin | sort -Vr | head -1)
+        if [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ]; then
+            echo "$dir"
+            return
+        fi
+    fi
+    [ ! -x "$POSTGRES_BUNDLE/bin/postgres" ] || echo "$POSTGRES_BUNDLE/bin"
 }

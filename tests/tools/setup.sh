@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Fetches what the tests need beside Rust into ${PULSELAKE_TEST_CACHE:-~/.cache/pulselake-tests}:
-#   an Apache Kafka broker (jars, by Maven), a Python environment with PyIceberg, DuckDB and a Kafka client (by uv).
+#   an Apache Kafka broker (jars, by Maven), a Python environment with PyIceberg, DuckDB and a Kafka client (by uv),
+#   Iceberg's reference REST catalog (jars, by Maven; its server is compiled by javac), an S3 server (versitygw, by Go; without
+#   Go: moto, by uv), PostgreSQL (the system's; without one: a bundle of its binaries, by Maven).
 # Safe to repeat: what is there already is left alone, and a run with nothing to do takes well under a second.
 # Exits non-zero with one sentence per missing program.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$TOOLS/fetch.sh"
 
 missing=0
 need() { # need PROGRAM WHAT-TO-INSTALL
@@ -20,6 +23,7 @@ check_programs() {
     need make "GNU make (Debian: make): librdkafka and OpenSSL are built with it"
     need perl "Perl 5 (Debian: perl): OpenSSL's build needs it"
     need java "a JDK 17 or newer (Debian: default-jdk-headless): the Kafka broker of the tests runs on it"
+    need javac "a JDK 17 or newer (Debian: default-jdk-headless): a JRE is not enough, the REST catalog of the tests is compiled"
     need mvn "Maven (Debian: maven): it fetches the Kafka broker of the tests"
     need python3 "Python 3.10 or newer with venv (Debian: python3-venv): PyIceberg and DuckDB check the tables"
     [ "$missing" -eq 0 ] || die "install the programs named above, then run this again"
@@ -34,67 +38,97 @@ check_versions() {
         die "java is of version ${java_major:-unknown}, but Kafka 4 needs a JDK 17 or newer: put one first in PATH"
 }
 
-retry() { # retry WHAT COMMAND…: up to four times, with growing pauses
-    local what=$1 attempt
-    shift
-    for attempt in 1 2 3 4; do
-        "$@" && return
-        [ "$attempt" -lt 4 ] || break
-        say "$what failed, trying again in $((attempt * 5)) s"
-        sleep $((attempt * 5))
-    done
-    die "$what failed four times: see the messages above (is the package registry reachable?)"
-}
-
-fetch_kafka() {
-    [ -d "$KAFKA_JARS" ] && return
-    say "fetching the Kafka broker (about 50 MB) into $KAFKA_JARS"
-    local part=$KAFKA_JARS.part
+fetch_rest_catalog() {
+    fetch_jars "the Iceberg REST catalog (about 50 MB)" "$TOOLS/rest-catalog/pom.xml" "$REST_JARS"
+    [ -d "$REST_CLASSES" ] && return
+    local part=$REST_CLASSES.part
     rm -rf "$part"
-    retry "the download by Maven" mvn -B -q -Dstyle.color=never -f "$TOOLS/kafka/pom.xml" dependency:copy-dependencies \
-        -DincludeScope=runtime -DoutputDirectory="$part" >&2
-    mv "$part" "$KAFKA_JARS"
+    # -proc:none: no annotation processor that happens to lie in a jar.
+    javac -proc:none -nowarn --release 17 -cp "$REST_JARS/*" -d "$part" "${REST_SOURCES[@]}" 2>"$part.log" || {
+        cat "$part.log" >&2
+        die "the REST catalog of the tests can't be compiled: see above"
+    }
+    rm -f "$part.log"
+    mv "$part" "$REST_CLASSES"
 }
 
-fetch_uv() {
-    [ -x "$UV_HOME/bin/uv" ] && return
-    say "installing uv $UV_VERSION, which installs the Python packages"
-    local part=$UV_HOME.part
+build_versitygw() {
+    local part=${VERSITYGW%/*}.part
     rm -rf "$part"
-    python3 -m venv "$part" >&2 || die "python3 can't make a virtual environment: install venv (Debian: python3-venv)"
-    retry "the installation of uv" "$part/bin/python" -m pip install -q "uv==$UV_VERSION" >&2
-    mv "$part" "$UV_HOME"
+    mkdir -p "$part"
+    say "building the S3 server versitygw $VERSITYGW_VERSION (some minutes, once) into ${VERSITYGW%/*}"
+    persist "the build of versitygw" env GOBIN="$part" GOFLAGS=-modcacherw \
+        go install "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW_VERSION" >&2 || return 1
+    mv "$part" "${VERSITYGW%/*}"
 }
 
-# The link to the interpreter breaks when the Python that it was made with is removed.
-is_python_ready() { [ -f "$VENV/complete" ] && [ -x "$TEST_PYTHON" ]; }
+fetch_s3_server() {
+    [ -z "$(s3_server)" ] || return 0
+    local wanted=${PULSELAKE_TEST_S3_SERVER:-}
+    if [ "$wanted" != moto ]; then
+        if ! command -v go >/dev/null 2>&1; then
+            say "'go' was not found (https://go.dev/dl), so the S3 server of the tests is moto instead of versitygw"
+        elif build_versitygw; then
+            return
+        else
+            say "versitygw can't be built with $(go version): the S3 server of the tests is moto instead"
+        fi
+        [ "$wanted" != versitygw ] || die "PULSELAKE_TEST_S3_SERVER=versitygw, which is not to be had: see above"
+    fi
+    say "installing moto $MOTO_VERSION (about 180 MB on disk) into $MOTO"
+    install_venv "$MOTO" "moto[server]==$MOTO_VERSION"
+    touch "$MOTO/complete"
+}
 
-# The directory is made under its final name (a virtual environment can't be moved); the stamp says that it is complete.
+# The jar holds an archive .txz, which Python can unpack where tar has no xz.
+fetch_postgres() {
+    [ -z "$(postgres_bin)" ] || return 0
+    local system machine part=$POSTGRES_BUNDLE.part
+    case $(uname -s) in Linux) system=linux ;; Darwin) system=darwin ;; *) system=unknown ;; esac
+    case $(uname -m) in x86_64) machine=amd64 ;; aarch64 | arm64) machine=arm64v8 ;; *) machine=unknown ;; esac
+    say "no PostgreSQL was found in PATH or /usr/lib/postgresql: fetching a bundle of $POSTGRES_VERSION (15 MB) into $POSTGRES_BUNDLE"
+    [ "$system-$machine" = "${system/unknown/}-${machine/unknown/}" ] ||
+        die "there is no PostgreSQL bundle for $(uname -sm): install PostgreSQL (Debian: postgresql)"
+    rm -rf "$part"
+    retry "the download of PostgreSQL by Maven" mvn -B -q -Dstyle.color=never dependency:copy \
+        -Dartifact="io.zonky.test.postgres:embedded-postgres-binaries-$system-$machine:$POSTGRES_VERSION:jar" -DoutputDirectory="$part" >&2
+    python3 - "$part" <<'PYTHON'
+import glob, io, sys, tarfile, zipfile
+part = sys.argv[1]
+jar = zipfile.ZipFile(glob.glob(f"{part}/*.jar")[0])
+name = next(n for n in jar.namelist() if n.endswith(".txz"))
+tarfile.open(fileobj=io.BytesIO(jar.read(name)), mode="r:xz").extractall(part)
+PYTHON
+    rm -f "$part"/*.jar
+    mv "$part" "$POSTGRES_BUNDLE"
+}
+
 fetch_python() {
-    is_python_ready && return
-    fetch_uv
-    say "installing PyIceberg, DuckDB and the Kafka client (about 380 MB on disk) into $VENV"
-    rm -rf "$VENV"
-    "$UV_HOME/bin/uv" venv -q --python "$(python3 -c 'import sys; print(sys.executable)')" "$VENV" >&2
-    retry "the installation of the Python packages" \
-        "$UV_HOME/bin/uv" pip install -q --python "$TEST_PYTHON" -r "$TOOLS/python-requirements.txt" >&2
-    "$TEST_PYTHON" -c 'import confluent_kafka, duckdb, pyiceberg.catalog.sql, pyarrow, duckdb_extension_iceberg' ||
+    is_venv_ready "$VENV" && return
+    say "installing PyIceberg, DuckDB and the Kafka client (about 420 MB on disk) into $VENV"
+    install_venv "$VENV" -r "$TOOLS/python-requirements.txt"
+    "$TEST_PYTHON" -c 'import confluent_kafka, duckdb, pyiceberg.catalog.sql, psycopg2, pyarrow, duckdb_extension_iceberg' ||
         die "the Python packages are installed but can't be loaded: see the message above"
     touch "$VENV/complete"
 }
 
+is_complete() {
+    [ -d "$KAFKA_JARS" ] && is_venv_ready "$VENV" && [ -d "$REST_JARS" ] && [ -d "$REST_CLASSES" ] && [ -n "$(s3_server)" ] &&
+        [ -n "$(postgres_bin)" ]
+}
+
+tell() { say "ready in $TEST_CACHE (S3 server: $(s3_server); PostgreSQL: $(postgres_bin))"; }
+
 check_programs
-if [ -d "$KAFKA_JARS" ] && is_python_ready; then
-    say "ready in $TEST_CACHE"
+if is_complete; then
+    tell
     exit 0
 fi
 check_versions
-mkdir -p "$TEST_CACHE"
-# Two checkouts may set up at once: the second waits and then finds everything done.
-if command -v flock >/dev/null 2>&1; then
-    exec 9>"$TEST_CACHE/setup.lock"
-    flock 9
-fi
-fetch_kafka
+lock_cache
+fetch_jars "the Kafka broker (about 50 MB)" "$TOOLS/kafka/pom.xml" "$KAFKA_JARS"
 fetch_python
-say "ready in $TEST_CACHE"
+fetch_rest_catalog
+fetch_s3_server
+fetch_postgres
+tell

@@ -14,7 +14,7 @@ pub(crate) struct Conflict {
 
 /// Everything that does not go together.
 pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
-    let checks: [fn(&Settings) -> Option<Conflict>; 7] = [
+    let checks: [fn(&Settings) -> Option<Conflict>; 9] = [
         kafka_needs_brokers,
         files_need_paths,
         longest_line_holds_a_record,
@@ -22,6 +22,8 @@ pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
         heartbeat_has_time_to_answer,
         generator_shares_fit,
         open_address_needs_token,
+        one_way_into_the_rest_catalog,
+        compaction_has_memory_for_a_file,
     ];
     checks.iter().filter_map(|check| check(settings)).collect()
 }
@@ -88,6 +90,23 @@ fn open_address_needs_token(settings: &Settings) -> Option<Conflict> {
     open.then(|| Conflict {
         keys: &["http.bind", "http.token", "http.token_file"],
         message: format!("{address} can be reached from other machines: set http.token_file (or http.token), or bind to 127.0.0.1"),
+    })
+}
+
+fn one_way_into_the_rest_catalog(settings: &Settings) -> Option<Conflict> {
+    let both = !settings.rest.credential.is_empty() && !settings.rest.token.is_empty();
+    both.then(|| Conflict {
+        keys: &["rest.token", "rest.credential"],
+        message: "rest.credential is set too; allowed is one of them".to_owned(),
+    })
+}
+
+fn compaction_has_memory_for_a_file(settings: &Settings) -> Option<Conflict> {
+    let maintenance = &settings.maintenance;
+    let (file, memory) = (maintenance.target_file_bytes, maintenance.memory_bytes);
+    (memory < file).then(|| Conflict {
+        keys: &["maintenance.memory_bytes", "maintenance.target_file_bytes"],
+        message: format!("found {memory}, allowed is at least maintenance.target_file_bytes = {file}"),
     })
 }
 

@@ -111,7 +111,15 @@ fn single_problems(settings: &Settings) -> Vec<(String, String)> {
     let Ok(Value::Dict(_, root)) = Value::serialize(settings) else { return Vec::new() };
     let mut entries = flatten(&root);
     // Serialized, secrets are masked: check the true ones.
-    entries.insert("http.token".to_owned(), Value::from(settings.http.token.expose()));
+    for (key, secret) in [
+        ("http.token", &settings.http.token),
+        ("rest.credential", &settings.rest.credential),
+        ("rest.token", &settings.rest.token),
+        ("s3.secret_access_key", &settings.s3.secret_access_key),
+        ("s3.session_token", &settings.s3.session_token),
+    ] {
+        entries.insert(key.to_owned(), Value::from(secret.expose()));
+    }
     entries.insert("lake.catalog_uri".to_owned(), Value::from(settings.lake.catalog_uri.expose()));
     entries.retain(|key, _| !key.starts_with("kafka.librdkafka"));
     for (name, value) in settings.kafka.librdkafka.iter() {

@@ -34,10 +34,8 @@ impl Settings {
 
     fn warehouse_in(&self, data_dir: &std::path::Path) -> Result<String, ConfigError> {
         let warehouse = &self.lake.warehouse;
-        // A REST catalog gives warehouses names of its own.
-        if warehouse.contains("://")
-            || self.lake.catalog_uri.expose().starts_with("http") && !warehouse.is_empty()
-        {
+        // A REST catalog gives warehouses names of its own, and knows where tables go without one.
+        if warehouse.contains("://") || self.lake.catalog_uri.expose().starts_with("http") {
             return Ok(warehouse.clone());
         }
         let path = if warehouse.is_empty() { data_dir.join("warehouse") } else { absolute(warehouse)? };

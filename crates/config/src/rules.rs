@@ -109,6 +109,33 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("lake.warehouse", Text),
     ("lake.fsync", Boolean),
     ("lake.connect_timeout_ms", integer(100, 10 * MINUTE_MS, "milliseconds")),
+    ("rest.credential", Text),
+    ("rest.credential_file", Text),
+    ("rest.oauth2_server_uri", Text),
+    ("rest.scope", Text),
+    ("rest.token", Token),
+    ("rest.token_file", Text),
+    ("rest.answer_timeout_ms", integer(100, 10 * MINUTE_MS, "milliseconds")),
+    ("s3.endpoint", Text),
+    ("s3.region", Text),
+    ("s3.path_style", Boolean),
+    ("s3.access_key_id", Text),
+    ("s3.secret_access_key", Text),
+    ("s3.secret_access_key_file", Text),
+    ("s3.session_token", Text),
+    ("maintenance.enabled", Boolean),
+    ("maintenance.interval_ms", integer(1_000, 7 * DAY_MS, "milliseconds")),
+    ("maintenance.check_interval_ms", integer(100, DAY_MS, "milliseconds")),
+    ("maintenance.urgent_files", integer(2, 1_000_000, "files")),
+    ("maintenance.target_file_bytes", integer(MIB, 4 * GIB, "bytes")),
+    ("maintenance.memory_bytes", integer(32 * MIB, 64 * GIB, "bytes")),
+    ("maintenance.max_bytes_per_s", integer(0, 64 * GIB, "bytes per second")),
+    ("maintenance.partition_close_delay_ms", integer(0, 7 * DAY_MS, "milliseconds")),
+    ("maintenance.snapshot_max_age_ms", integer(0, 3_650 * DAY_MS, "milliseconds")),
+    ("maintenance.snapshots_to_keep", integer(1, 100_000, "snapshots")),
+    ("maintenance.orphan_min_age_ms", integer(0, 3_650 * DAY_MS, "milliseconds")),
+    ("maintenance.gold_max_age_ms", integer(0, 3_650 * DAY_MS, "milliseconds")),
+    ("maintenance.lease_ms", integer(1_000, DAY_MS, "milliseconds")),
     ("http.bind", BindAddress),
     ("http.token", Token),
     ("http.token_file", Text),
@@ -139,10 +166,14 @@ pub(crate) fn check(key: &str, value: &Value) -> Result<(), String> {
     Err(format!("found {}, allowed is {allowed}", describe(key, value)))
 }
 
+/// The settings that are secrets.
+const SECRETS: [&str; 5] =
+    ["http.token", "rest.credential", "rest.token", "s3.secret_access_key", "s3.session_token"];
+
 /// Whether the setting's value must not be shown. The path of a file with a secret may be.
 fn is_secret(key: &str) -> bool {
     let free = key.strip_prefix(FREE_PREFIX).is_some_and(is_secret_name);
-    (free || key == "http.token") && !key.ends_with("_file")
+    (free || SECRETS.contains(&key)) && !key.ends_with("_file")
 }
 
 fn describe(key: &str, value: &Value) -> String {

@@ -1,4 +1,5 @@
 //! Secrets that lie in files of their own, as orchestrators mount them: `http.token_file`, `lake.catalog_uri_file`,
+//! `rest.credential_file`, `rest.token_file`, `s3.secret_access_key_file`,
 //! and any librdkafka property with `_file` behind its name.
 
 use std::path::Path;
@@ -10,9 +11,15 @@ use crate::settings::Settings;
 /// Reads every named file into the setting it stands for. What fails is returned as key and message.
 pub(crate) fn resolve(settings: &mut Settings) -> Vec<(String, String)> {
     let mut failures = Vec::new();
-    let token = read("http.token", settings.http.token.is_empty(), &settings.http.token_file, &mut failures);
-    if let Some(text) = token {
-        settings.http.token = Secret::new(text);
+    for (key, secret, file) in [
+        ("http.token", &mut settings.http.token, &settings.http.token_file),
+        ("rest.credential", &mut settings.rest.credential, &settings.rest.credential_file),
+        ("rest.token", &mut settings.rest.token, &settings.rest.token_file),
+        ("s3.secret_access_key", &mut settings.s3.secret_access_key, &settings.s3.secret_access_key_file),
+    ] {
+        if let Some(text) = read(key, secret.is_empty(), file, &mut failures) {
+            *secret = Secret::new(text);
+        }
     }
     let lake = &mut settings.lake;
     let uri = read("lake.catalog_uri", lake.catalog_uri.is_empty(), &lake.catalog_uri_file, &mut failures);

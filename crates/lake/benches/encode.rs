@@ -31,7 +31,7 @@ fn encode(criterion: &mut Criterion) {
                     }
                     let files = writer.close().await.unwrap();
                     for file in &files {
-                        lake.delete_file(file.file_path()).await.unwrap();
+                        lake.delete_file(table, file.file_path()).await.unwrap();
                     }
                     files.len()
                 })

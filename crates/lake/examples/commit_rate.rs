@@ -14,6 +14,7 @@ async fn main() {
         catalog_uri: format!("sqlite://{}/catalog.db", directory.path().display()),
         warehouse: format!("file://{}/warehouse", directory.path().display()),
         fsync: true,
+        ..LakeSettings::new("", "")
     };
     let lake = Lake::open(&settings, OpenMode::CreateIfMissing).await.unwrap();
     lake.ensure_tables().await.unwrap();

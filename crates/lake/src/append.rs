@@ -1,22 +1,20 @@
-//! The commit: data files and the ledger in one atomic change, at most once per `commit_id`.
+//! The commit of the stream: data files and the ledger in one atomic change, at most once per `commit_id`.
 //!
-//! Every attempt loads the table as it is, judges its ancestry, decides by `seq` and `commit_id`, builds manifests on
-//! that base and swaps. A conflict starts over on the new base; data files are never written again.
+//! On every base the guard judges the table's ancestry and decides by `seq` and `commit_id`; the rest is the commit
+//! layer's.
 
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
 
-use iceberg::spec::DataFile;
-use iceberg::table::Table;
-use pulselake_ledger::{Advance, Decision, Ledger, ReplayLedger, apply_advances};
+use iceberg::TableIdent;
+use iceberg::spec::{DataFile, TableMetadata};
+use pulselake_commit::{ChangeKind, CommitFailure, Guard, Judgement, Landing, Riders, TableChange, commit};
+use pulselake_ledger::{Advance, Decision, FenceReason, Ledger, PROPERTY, ReplayLedger, apply_advances};
 use pulselake_model::tables::HotTable;
 use pulselake_telemetry::events;
-use rand::Rng;
 
 use crate::decision::decide_request;
 use crate::lake::trusted_ledger;
-use crate::landing::Landed;
-use crate::snapshot::{Attempt, COMMIT_ID, Content};
-use crate::{CommitError, Lake, LakeError};
+use crate::{CommitError, Lake, LakeError, tables};
 
 /// A commit that advances the ledger.
 #[derive(Clone, Debug)]
@@ -67,35 +65,41 @@ pub struct Receipt {
     pub ledger: Ledger,
 }
 
-/// What has happened so far in one call.
-#[derive(Default)]
-struct Progress {
-    attempts: u32,
-    conflicts: u32,
-    /// The first attempt whose outcome is not known.
-    unknown: Option<LakeError>,
-    /// Whether this call has seen the table without the commit. Before that, an earlier call may have landed it.
-    seen_absent: bool,
+/// Lets a request pass on a base that it was built on.
+struct LedgerGuard<'a> {
+    table: HotTable,
+    request: &'a LedgeredAppend,
 }
 
-impl Progress {
-    /// An error of known outcome, unless an earlier attempt's outcome is unknown.
-    fn fail(self, table: HotTable, source: LakeError) -> CommitError {
-        let name = table.full_name().to_string();
-        match self.unknown {
-            None => CommitError::Failed { table: name, source, files_may_be_deleted: self.seen_absent },
-            Some(hidden) => CommitError::OutcomeUnknown { table: name, source: hidden },
+/// Why a request may not be committed.
+enum Refusal {
+    Fenced(FenceReason),
+    Stopped(LakeError),
+}
+
+impl Guard for LedgerGuard<'_> {
+    type Refusal = Refusal;
+
+    fn judge(&self, base: &TableMetadata) -> Result<Judgement, Refusal> {
+        tables::verify(self.table, base).map_err(Refusal::Stopped)?;
+        let head = trusted_ledger(self.table, base).map_err(Refusal::Stopped)?;
+        let request = self.request;
+        match decide_request(head.as_ref(), &request.commit_id, &request.advances, request.replayed.as_ref()) {
+            Decision::AlreadyThere => Ok(Judgement::AlreadyThere),
+            Decision::Fenced(reason) => Err(Refusal::Fenced(reason)),
+            Decision::Commit => Ok(Judgement::Commit(ledger_riders(&request.ledger_after(head.as_ref())))),
         }
     }
 
-    /// Whether the request's files are certainly not in `base` nor in any of its snapshots, though an earlier call may
-    /// have ended with an unknown outcome.
-    fn files_may_be_deleted(&self, base: &Table, commit_id: &str) -> bool {
-        let landed = base.metadata().snapshots().any(|snapshot| {
-            snapshot.summary().additional_properties.get(COMMIT_ID).is_some_and(|found| found == commit_id)
-        });
-        self.unknown.is_none() && !landed
+    fn outcome_unknown(&self, _table: &TableIdent, commit_id: &str, reason: &str) {
+        events::commit_outcome_unknown(self.table, commit_id, reason);
     }
+}
+
+/// The ledger as property and in the summary.
+pub(crate) fn ledger_riders(ledger: &Ledger) -> Riders {
+    let carried = HashMap::from([(PROPERTY.to_string(), ledger.to_json())]);
+    Riders { properties: carried.clone(), summary: carried }
 }
 
 impl Lake {
@@ -104,130 +108,54 @@ impl Lake {
     /// Retries conflicts, locks and unknown outcomes until [`crate::CommitLimits::patience`] is spent. Cancelling the
     /// future leaves an unknown outcome.
     pub async fn append(&self, table: HotTable, request: &LedgeredAppend) -> Result<Receipt, CommitError> {
-        let begun = Instant::now();
-        let deadline = begun + self.limits().patience;
-        let mut progress = Progress::default();
-        loop {
-            progress.attempts += 1;
-            let base = match self.load(table).await {
-                Ok(base) => base,
-                Err(error) if error.is_transient() && Instant::now() < deadline => {
-                    back_off(progress.attempts).await;
-                    continue;
-                }
-                Err(error) => return Err(progress.fail(table, error)),
-            };
-            let head = match trusted_ledger(table, base.metadata()) {
-                Ok(head) => head,
-                Err(source) => {
-                    return Err(CommitError::Stopped {
-                        source,
-                        files_may_be_deleted: progress.files_may_be_deleted(&base, &request.commit_id),
-                    });
-                }
-            };
-            match decide_request(
-                head.as_ref(),
-                &request.commit_id,
-                &request.advances,
-                request.replayed.as_ref(),
-            ) {
-                Decision::Commit => progress.seen_absent = true,
-                Decision::AlreadyThere => return Ok(already_there(&base, head, &progress, request)),
-                Decision::Fenced(reason) => {
-                    return Err(CommitError::Fenced {
-                        table: table.full_name().to_string(),
-                        reason,
-                        files_may_be_deleted: progress.files_may_be_deleted(&base, &request.commit_id),
-                    });
-                }
-            }
-            let ledger = request.ledger_after(head.as_ref());
-            let content =
-                Content { files: &request.files, ledger: ledger.to_json(), commit_id: &request.commit_id };
-            let (snapshot_id, landed) = self.attempt(table, &base, content, deadline).await;
-            let reason = match landed {
-                Landed::Yes => {
-                    return Ok(Receipt {
-                        snapshot_id,
-                        already_there: false,
-                        conflicts: progress.conflicts,
-                        attempts: progress.attempts,
-                        ledger,
-                    });
-                }
-                Landed::Conflict => {
-                    progress.conflicts += 1;
-                    "another commit was faster".to_string()
-                }
-                Landed::No(error) => return Err(progress.fail(table, error)),
-                Landed::Unknown(error) => {
-                    events::commit_outcome_unknown(table, &request.commit_id, &error.to_string());
-                    let reason = error.to_string();
-                    progress.unknown.get_or_insert(error);
-                    reason
-                }
-            };
-            if Instant::now() >= deadline {
-                let gave_up = LakeError::Contended {
-                    table: table.full_name().to_string(),
-                    attempts: progress.attempts,
-                    conflicts: progress.conflicts,
-                    waited_ms: begun.elapsed().as_millis() as u64,
-                    reason,
-                };
-                return Err(progress.fail(table, gave_up));
-            }
-            back_off(progress.conflicts).await;
-        }
-    }
-
-    /// One attempt on one base. What it wrote is deleted again when it is certainly not in the table.
-    pub(crate) async fn attempt(
-        &self,
-        table: HotTable,
-        base: &Table,
-        content: Content<'_>,
-        deadline: Instant,
-    ) -> (i64, Landed) {
-        let mut attempt = Attempt::on(base);
-        let (snapshot_id, landed) = match attempt.prepare(content, self.limits()).await {
-            Ok(prepared) => {
-                let snapshot_id = prepared.snapshot_id;
-                (snapshot_id, self.land(table, base, &mut attempt, prepared, deadline).await)
-            }
-            Err(error) => {
-                (0, Landed::No(LakeError::iceberg("write the manifests of", table.full_name())(error)))
-            }
+        let change = TableChange {
+            commit_id: request.commit_id.clone(),
+            kind: ChangeKind::Append { files: request.files.clone() },
         };
-        if matches!(landed, Landed::Conflict | Landed::No(_)) {
-            for location in &attempt.written {
-                self.delete_quietly(location).await;
-            }
+        let guard = LedgerGuard { table, request };
+        let landed = commit(self.catalog().as_ref(), &tables::ident(table), &change, &guard, self.limits()).await;
+        let name = || table.full_name().to_string();
+        match landed {
+            Ok(landing) => receipt(table, request, &landing),
+            Err(failure) => Err(match failure {
+                CommitFailure::Refused { refusal: Refusal::Fenced(reason), files_may_be_deleted } => {
+                    CommitError::Fenced { table: name(), reason, files_may_be_deleted }
+                }
+                CommitFailure::Refused { refusal: Refusal::Stopped(source), files_may_be_deleted } => {
+                    CommitError::Stopped { source, files_may_be_deleted }
+                }
+                CommitFailure::Conflict { conflict, files_may_be_deleted } => CommitError::Failed {
+                    table: name(),
+                    source: LakeError::Conflict { table: name(), conflict },
+                    files_may_be_deleted,
+                },
+                CommitFailure::Failed { source, files_may_be_deleted } => {
+                    CommitError::Failed { table: name(), source: source.into(), files_may_be_deleted }
+                }
+                CommitFailure::OutcomeUnknown { source } => {
+                    CommitError::OutcomeUnknown { table: name(), source: source.into() }
+                }
+            }),
         }
-        (snapshot_id, landed)
     }
 }
 
-fn already_there(
-    base: &Table,
-    head: Option<Ledger>,
-    progress: &Progress,
-    request: &LedgeredAppend,
-) -> Receipt {
-    Receipt {
-        snapshot_id: base.metadata().current_snapshot_id().unwrap_or_default(),
-        already_there: true,
-        conflicts: progress.conflicts,
-        attempts: progress.attempts,
-        // Already there means that the table has a ledger.
-        ledger: head.unwrap_or_else(|| request.ledger_after(None)),
-    }
-}
-
-/// Waits a random time that grows with the number of conflicts, so that competitors come apart.
-pub(crate) async fn back_off(conflicts: u32) {
-    let longest_ms = (8_u64 << conflicts.min(6)).min(400);
-    let wait_ms = rand::rng().random_range(1..=longest_ms);
-    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+fn receipt(table: HotTable, request: &LedgeredAppend, landing: &Landing) -> Result<Receipt, CommitError> {
+    let property = landing.table.metadata().properties().get(PROPERTY).map(String::as_str);
+    // A table with the commit has a ledger; the guard has read the same text, or written it.
+    let ledger = match property.map(Ledger::parse) {
+        Some(Ok(ledger)) => ledger,
+        Some(Err(source)) => {
+            let source = LakeError::Ledger { table: table.full_name().to_string(), source };
+            return Err(CommitError::Stopped { source, files_may_be_deleted: false });
+        }
+        None => request.ledger_after(None),
+    };
+    Ok(Receipt {
+        snapshot_id: landing.snapshot_id.unwrap_or_default(),
+        already_there: landing.already_there,
+        conflicts: landing.conflicts,
+        attempts: landing.attempts,
+        ledger,
+    })
 }

@@ -2,65 +2,33 @@
 
 use std::path::PathBuf;
 
+use pulselake_commit::{CatalogError, Conflict};
 use pulselake_ledger::{FenceReason, LedgerError};
+use pulselake_store::StoreError;
 
 /// An error of the lake other than a refused commit.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
-    /// A catalog of a kind that this build can't speak to.
-    #[error("catalog {uri}: not in this build yet; use sqlite:///absolute/path/catalog.db")]
-    UnsupportedCatalog {
-        /// The setting, without secrets.
-        uri: String,
-    },
-    /// A warehouse that this build can't write to.
-    #[error("warehouse {warehouse}: not in this build yet; use file:///absolute/path/warehouse")]
-    UnsupportedWarehouse {
-        /// The setting.
-        warehouse: String,
-    },
-    /// Nothing there although it must exist.
-    #[error("there is no catalog at {}; create the tables with `pulselake init`, or name the right data directory", path.display())]
-    NoCatalog {
-        /// Where it was looked for.
-        path: PathBuf,
-    },
-    /// SQLite says that the catalog file is not a database, or a broken one.
-    #[error(
-        "catalog {} is damaged ({reason}); move it away and restore it from a backup: the tables under the warehouse are untouched, each table's newest metadata/*.metadata.json is its state",
-        path.display()
-    )]
-    CatalogDamaged {
-        /// The catalog file.
-        path: PathBuf,
-        /// SQLite's words.
-        reason: String,
-    },
-    /// Any other error of the catalog's database.
-    #[error("catalog {}: cannot {action}: {source}{}", path.display(), crate::catalog::advice(source))]
-    Catalog {
-        /// What was tried.
-        action: &'static str,
-        /// The catalog file.
-        path: PathBuf,
-        /// The database's error.
-        #[source]
-        source: sqlx::Error,
-    },
+    /// The catalog, or the commit layer.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The warehouse as a whole: its settings, or work on many of its files.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The catalog has no such table, but the table's files are there: creating it anew would hide them.
     #[error(
-        "catalog {} does not have table {table}, but its files lie in {location}: the catalog was lost or exchanged; restore it from a backup (the newest metadata/*.metadata.json there is the table's state), or name another warehouse", catalog.display()
+        "catalog {catalog} does not have table {table}, but its files lie in {location}: the catalog was lost or exchanged; restore it from a backup (the newest metadata/*.metadata.json there is the table's state), or name another warehouse"
     )]
     CatalogLost {
         /// `namespace.name`.
         table: String,
-        /// The catalog file.
-        catalog: PathBuf,
+        /// Where the catalog is.
+        catalog: String,
         /// The table's directory.
         location: String,
     },
     /// A directory or file that could not be made.
-    #[error("cannot {action} {}: {source}{}", path.display(), crate::storage::advice(source))]
+    #[error("cannot {action} {}: {source}{}", path.display(), pulselake_store::local::advice(source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -69,12 +37,6 @@ pub enum LakeError {
         /// The system's error.
         #[source]
         source: std::io::Error,
-    },
-    /// The catalog has no such table.
-    #[error("table {table} does not exist in the catalog; create it with `pulselake init`")]
-    TableMissing {
-        /// `namespace.name`.
-        table: String,
     },
     /// The table was made by another version, or by something else.
     #[error(
@@ -159,29 +121,13 @@ pub enum LakeError {
         /// `namespace.name`.
         table: String,
     },
-    /// Others kept winning, or the database stayed locked, for the whole time allowed.
-    #[error(
-        "gave up committing to {table} after {attempts} attempts in {waited_ms} ms ({conflicts} conflicts): {reason}"
-    )]
-    Contended {
+    /// The table has changed so that the commit can't be applied.
+    #[error("commit to {table}: {conflict}")]
+    Conflict {
         /// `namespace.name`.
         table: String,
-        /// Attempts made.
-        attempts: u32,
-        /// Attempts that lost against another commit.
-        conflicts: u32,
-        /// Time spent, milliseconds.
-        waited_ms: u64,
-        /// What stood in the way last.
-        reason: String,
-    },
-    /// The catalog did not answer in time. Whether it did what it was asked to is not known.
-    #[error("no answer of the catalog to the commit to {table} within {waited_ms} ms")]
-    NoAnswer {
-        /// `namespace.name`.
-        table: String,
-        /// How long it was waited for, milliseconds.
-        waited_ms: u64,
+        /// Which rule.
+        conflict: Conflict,
     },
     /// A failpoint of a test.
     #[error("injected failure at {point}")]
@@ -195,9 +141,10 @@ impl LakeError {
     /// Whether waiting may help: a full disk, a busy catalog. False for what a person has to put right.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Contended { .. } | Self::NoAnswer { .. } | Self::Injected { .. } => true,
-            Self::Catalog { source, .. } => !matches!(source, sqlx::Error::Configuration(_)),
-            Self::Io { source, .. } => crate::storage::may_pass(source.kind()),
+            Self::Injected { .. } => true,
+            Self::Catalog(source) => source.is_transient(),
+            Self::Store(source) => source.is_transient(),
+            Self::Io { source, .. } => pulselake_store::local::may_pass(source.kind()),
             Self::Iceberg { source, .. } => source.retryable(),
             _ => false,
         }
@@ -205,7 +152,7 @@ impl LakeError {
 
     /// Whether the catalog's database was locked by somebody else.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Catalog { source, .. } if crate::catalog::is_busy(source))
+        matches!(self, Self::Catalog(source) if source.is_busy())
     }
 
     pub(crate) fn iceberg(action: &'static str, table: &str) -> impl FnOnce(iceberg::Error) -> Self {
@@ -221,6 +168,8 @@ pub enum CommitAction {
     Fence,
     /// A person has to look at it: stop and show the message.
     Stop,
+    /// Its files are too old to be committed: throw the work away and start again from the ledger.
+    StartOver,
     /// The commit did not happen: the same request may be tried again.
     Retry,
     /// Nobody knows: try the same request (same `commit_id`) again, or restart the generation from the ledger. Keep the files.
@@ -290,6 +239,7 @@ impl CommitError {
         match self {
             Self::Fenced { .. } => CommitAction::Fence,
             Self::Stopped { .. } => CommitAction::Stop,
+            Self::Failed { source: LakeError::Catalog(CatalogError::TooOld { .. }), .. } => CommitAction::StartOver,
             Self::Failed { source, .. } if source.is_transient() => CommitAction::Retry,
             Self::Failed { .. } => CommitAction::Stop,
             Self::OutcomeUnknown { .. } => CommitAction::RestartGeneration,

@@ -2,7 +2,7 @@
 //!
 //! What it promises:
 //! - A commit lands whole or not at all, and at most once per `commit_id` ([`Lake::append`]): the decision to commit
-//!   is `pulselake_ledger`'s, taken anew on every attempt; the swap is a compare-and-set in the catalog.
+//!   is `pulselake_ledger`'s, taken anew on every attempt; the rest is the commit layer's (`pulselake_commit`).
 //! - A file that a commit could refer to is on disk, whole, before the catalog knows of it ([`storage`]).
 //! - Nothing is deleted while the outcome of a commit is unknown.
 //! - Metadata stays small: a commit drops the entries of snapshots beyond [`CommitLimits::max_snapshots`] (oldest first,
@@ -14,17 +14,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod append;
-mod catalog;
 mod decision;
 mod error;
-pub mod failpoint;
 mod lake;
-mod landing;
-mod manifests;
 mod overview;
 mod rewind;
-mod snapshot;
-pub mod storage;
+mod settings;
 mod tables;
 mod view;
 pub mod writer;
@@ -32,9 +27,12 @@ pub mod writer;
 pub use append::{LedgeredAppend, Receipt};
 pub use decision::decide_replay;
 pub use error::{CommitAction, CommitError, LakeError};
-pub use lake::{CommitLimits, Lake, LakeSettings, OpenMode};
+pub use lake::{Lake, OpenMode};
+pub use pulselake_commit::{CommitLimits, failpoint};
+pub use pulselake_store::local as storage;
 pub use overview::TableOverview;
 pub use rewind::RewindReport;
+pub use settings::{LakeSettings, Place};
 pub use tables::{FORMAT_PROPERTY, FORMAT_VERSION};
 pub use view::{BatchStream, TableView};
 pub use writer::{TableWriter, WriterOptions, hour_partitions, prefix_within_partition_cap};

@@ -52,9 +52,9 @@ impl Lake {
         })
     }
 
-    /// The file of the catalog, for messages.
-    pub fn catalog_path(&self) -> &std::path::Path {
-        self.catalog().path()
+    /// Where the catalog is, for messages; without secrets.
+    pub fn describe_catalog(&self) -> String {
+        self.catalog().describe()
     }
 }
 

@@ -1,16 +1,15 @@
 //! Makes the ledger of the current snapshot the table's truth again, after somebody rolled the table back: rule 2.
 
-use std::time::Instant;
-
 use iceberg::spec::TableMetadata;
+use parking_lot::Mutex;
+use pulselake_commit::{
+    ChangeKind, CommitFailure, Guard, Judgement, TableChange, commit, nearest_summary_value,
+};
 use pulselake_ledger::{Ledger, LedgerError, PROPERTY, rewound};
 use pulselake_model::tables::HotTable;
 
-use crate::append::back_off;
-use crate::lake::nearest_ledger;
-use crate::landing::Landed;
-use crate::snapshot::Content;
-use crate::{CommitError, Lake, LakeError};
+use crate::append::ledger_riders;
+use crate::{CommitError, Lake, LakeError, tables};
 
 /// What a rewind did.
 #[derive(Clone, Debug)]
@@ -23,56 +22,76 @@ pub struct RewindReport {
     pub snapshot_id: Option<i64>,
 }
 
+/// Works out, on each base, what the table's ledger has to be.
+struct RewindGuard {
+    table: HotTable,
+    /// What the last base was judged to need.
+    plan: Mutex<Option<RewindReport>>,
+}
+
+impl Guard for RewindGuard {
+    type Refusal = LakeError;
+
+    fn judge(&self, base: &TableMetadata) -> Result<Judgement, LakeError> {
+        let unreadable =
+            |source| LakeError::Ledger { table: self.table.full_name().to_string(), source };
+        let parsed = base.properties().get(PROPERTY).map(|text| Ledger::parse(text));
+        if let Some(Err(source @ LedgerError::NewerVersion { .. })) = parsed {
+            return Err(unreadable(source));
+        }
+        let from = parsed.and_then(Result::ok);
+        let found = match nearest_summary_value(base, PROPERTY) {
+            Some(text) => Some(Ledger::parse(text).map_err(unreadable)?),
+            None => None,
+        };
+        let to = match &found {
+            Some(ledger) if from.as_ref() != Some(ledger) => {
+                let known = ledgers_of_snapshots(base);
+                rewound(ledger, known.iter().chain(&from))
+            }
+            // They agree, or no snapshot has one.
+            _ => {
+                let to = found.or_else(|| from.clone());
+                *self.plan.lock() = Some(RewindReport { from, to, snapshot_id: None });
+                return Ok(Judgement::AlreadyThere);
+            }
+        };
+        let riders = ledger_riders(&to);
+        *self.plan.lock() = Some(RewindReport { from, to: Some(to), snapshot_id: None });
+        Ok(Judgement::Commit(riders))
+    }
+}
+
 impl Lake {
     /// Makes the nearest ledger of the current snapshot's ancestry the table property, as a snapshot without files. Its
     /// `seq` rise above all that the table ever had, so that whoever was at work before stays fenced.
     /// Does nothing where they agree, or where no snapshot has a ledger.
     pub async fn rewind(&self, table: HotTable) -> Result<RewindReport, CommitError> {
         let name = table.full_name().to_string();
-        let failed =
-            |source| CommitError::Failed { table: name.clone(), source, files_may_be_deleted: false };
-        let deadline = Instant::now() + self.limits().patience;
-        let mut conflicts = 0;
-        loop {
-            let base = self.load(table).await.map_err(failed)?;
-            let property = base.metadata().properties().get(PROPERTY).map(String::as_str);
-            let parsed = property.map(Ledger::parse);
-            if let Some(Err(source @ LedgerError::NewerVersion { .. })) = parsed {
-                return Err(failed(LakeError::Ledger { table: name.clone(), source }));
+        let failed = |source| CommitError::Failed { table: name.clone(), source, files_may_be_deleted: false };
+        // A table of another build is refused before anything is changed.
+        self.load(table).await.map_err(failed)?;
+        let change = TableChange {
+            commit_id: uuid::Uuid::now_v7().to_string(),
+            kind: ChangeKind::Append { files: Vec::new() },
+        };
+        let guard = RewindGuard { table, plan: Mutex::new(None) };
+        let landed = commit(self.catalog().as_ref(), &tables::ident(table), &change, &guard, self.limits()).await;
+        match landed {
+            Ok(landing) => {
+                let plan = guard.plan.into_inner();
+                let report = plan.unwrap_or(RewindReport { from: None, to: None, snapshot_id: None });
+                let made_one = !landing.already_there;
+                Ok(RewindReport { snapshot_id: landing.snapshot_id.filter(|_| made_one), ..report })
             }
-            let from = parsed.and_then(Result::ok);
-            let Some(text) = nearest_ledger(base.metadata()) else {
-                return Ok(RewindReport { to: from.clone(), from, snapshot_id: None });
-            };
-            let found = Ledger::parse(text)
-                .map_err(|source| failed(LakeError::Ledger { table: name.clone(), source }))?;
-            if from.as_ref() == Some(&found) {
-                return Ok(RewindReport { from, to: Some(found), snapshot_id: None });
+            Err(CommitFailure::OutcomeUnknown { source }) => {
+                Err(CommitError::OutcomeUnknown { table: name.clone(), source: source.into() })
             }
-            let known = ledgers_of_snapshots(base.metadata());
-            let to = rewound(&found, known.iter().chain(&from));
-            let commit_id = uuid::Uuid::now_v7().to_string();
-            let content = Content { files: &[], ledger: to.to_json(), commit_id: &commit_id };
-            match self.attempt(table, &base, content, deadline).await {
-                (snapshot_id, Landed::Yes) => {
-                    return Ok(RewindReport { from, to: Some(to), snapshot_id: Some(snapshot_id) });
-                }
-                (_, Landed::No(source)) => return Err(failed(source)),
-                (_, Landed::Unknown(source)) => {
-                    return Err(CommitError::OutcomeUnknown { table: name.clone(), source });
-                }
-                (_, Landed::Conflict) => conflicts += 1,
+            Err(CommitFailure::Refused { refusal, .. }) => Err(failed(refusal)),
+            Err(CommitFailure::Conflict { conflict, .. }) => {
+                Err(failed(LakeError::Conflict { table: name.clone(), conflict }))
             }
-            if Instant::now() >= deadline {
-                return Err(failed(LakeError::Contended {
-                    table: name.clone(),
-                    attempts: conflicts,
-                    conflicts,
-                    waited_ms: self.limits().patience.as_millis() as u64,
-                    reason: "another commit was faster".to_string(),
-                }));
-            }
-            back_off(conflicts).await;
+            Err(CommitFailure::Failed { source, .. }) => Err(failed(source.into())),
         }
     }
 }

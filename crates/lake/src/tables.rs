@@ -104,8 +104,12 @@ pub(crate) fn arrow_write_schema(table: HotTable) -> ArrowSchemaRef {
     Arc::new(ArrowSchema::new(fields))
 }
 
-/// Everything that creates the table at `location`.
-pub(crate) fn creation(table: HotTable, location: String) -> iceberg::Result<TableCreation> {
+/// Everything that creates the table at `location`; without one, the catalog chooses.
+pub(crate) fn creation(
+    table: HotTable,
+    location: Option<String>,
+    format_version: FormatVersion,
+) -> iceberg::Result<TableCreation> {
     let schema = iceberg_schema(table)?;
     let mut fields = Vec::new();
     for (source, name, transform) in partition_fields(table) {
@@ -126,10 +130,10 @@ pub(crate) fn creation(table: HotTable, location: String) -> iceberg::Result<Tab
     let spec = UnboundPartitionSpec::builder().with_spec_id(0).add_partition_fields(fields)?.build();
     Ok(TableCreation::builder()
         .name(table.name().to_string())
-        .location(location)
+        .location_opt(location)
         .schema(schema)
         .partition_spec(spec)
-        .format_version(FormatVersion::V2)
+        .format_version(format_version)
         .properties(properties())
         .build())
 }
@@ -161,8 +165,8 @@ pub(crate) fn verify(table: HotTable, metadata: &TableMetadata) -> Result<(), La
     let other = |what: &'static str, detail: String| {
         Err(LakeError::OtherShape { table: name.to_string(), what, detail })
     };
-    if metadata.format_version() != FormatVersion::V2 {
-        return other("format version", format!("expected v2, found {}", metadata.format_version()));
+    if metadata.format_version() == FormatVersion::V1 {
+        return other("format version", format!("expected v2 or v3, found {}", metadata.format_version()));
     }
     let expected = iceberg_schema(table).map_err(LakeError::iceberg("describe", name))?;
     let current = metadata.current_schema();

@@ -76,7 +76,7 @@ impl TableWriter {
         let encoder = Encoder::new(table, loaded.metadata(), options, MAX_BUFFERED_BYTES)?;
         Ok(Self {
             table,
-            file_io: lake.file_io().clone(),
+            file_io: loaded.file_io().clone(),
             runtime: lake.runtime().clone(),
             encoder: Some(Box::new(encoder)),
             sinks: Sinks::new(),

@@ -102,6 +102,38 @@ pub fn ledger_without_snapshot(table: HotTable) {
     );
 }
 
+/// A maintenance run begins.
+pub fn maintenance_started(table: &str, why: &str) {
+    info!(event = "maintenance_started", table, why, "maintenance begins");
+}
+
+/// A maintenance run has ended well.
+pub fn maintenance_done(table: &str, done: &str, took: Duration) {
+    info!(event = "maintenance_done", table, done, took_ms = millis(took), "maintenance done");
+}
+
+/// A maintenance run failed; the tables are as they were, and it will be tried again.
+pub fn maintenance_failed(table: &str, step: &str, retry_in: Duration, reason: &str) {
+    warn!(
+        event = "maintenance_failed",
+        table,
+        step,
+        retry_in_ms = millis(retry_in),
+        reason,
+        "maintenance failed, trying again later; the table is as good as before"
+    );
+}
+
+/// Another process maintains the table.
+pub fn maintenance_left_to_another(table: &str, holder: &str) {
+    tracing::debug!(
+        event = "maintenance_left_to_another",
+        table,
+        holder,
+        "another process maintains this table"
+    );
+}
+
 /// The catalog is locked at the start; it is asked again until `left` has passed.
 pub fn catalog_waited_for(left: Duration, reason: &str) {
     warn!(

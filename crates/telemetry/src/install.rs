@@ -55,7 +55,8 @@ mod tests {
     use super::*;
     use crate::metric::Kind;
     use crate::{
-        ActorMetrics, CommitFigures, ShardMetrics, SourceMetrics, TableMetrics, WindowCounts, WindowMetrics,
+        ActorMetrics, CommitFigures, MaintenanceMetrics, ShardMetrics, SourceMetrics, TableFiles, TableMetrics,
+        WindowCounts, WindowMetrics,
         set_assigned_partitions, set_paused_partitions,
     };
 
@@ -103,6 +104,12 @@ mod tests {
         shard.restarts_left(9);
         set_assigned_partitions(12);
         set_paused_partitions(1);
+        let maintenance = MaintenanceMetrics::new("gold.rt_video_stats_1min");
+        maintenance.files(TableFiles { data_files: 4, data_bytes: 1_000, ..TableFiles::default() });
+        maintenance.compacted(5_000, Duration::from_millis(40), 1);
+        maintenance.failed();
+        maintenance.expired(2, 3);
+        maintenance.removed_orphans(1);
 
         let text = handle.render();
         for metric in Metric::ALL {

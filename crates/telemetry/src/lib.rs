@@ -1,7 +1,8 @@
 //! Metrics and log events, from one place: every metric's name is in [`Metric`], every log line that matters is a
 //! function of [`events`].
 //!
-//! Handles ([`ActorMetrics`], [`SourceMetrics`], [`WindowMetrics`], [`TableMetrics`], [`ShardMetrics`]) are made once
+//! Handles ([`ActorMetrics`], [`SourceMetrics`], [`WindowMetrics`], [`TableMetrics`], [`ShardMetrics`],
+//! [`MaintenanceMetrics`]) are made once
 //! and used once per batch or commit, never per event; an update is one or a few atomic additions. [`install`] comes
 //! first: counters and gauges made before it go nowhere.
 
@@ -12,6 +13,7 @@ mod exposition;
 mod handles;
 mod install;
 mod logging;
+mod maintenance;
 mod metric;
 mod rate_limit;
 
@@ -21,4 +23,5 @@ pub use handles::{
 pub use handles::{set_assigned_partitions, set_consumer_lag, set_paused_partitions};
 pub use install::{TelemetryError, TelemetryHandle, install};
 pub use logging::{LogFormat, init_logging};
+pub use maintenance::{MaintenanceMetrics, TableFiles};
 pub use metric::{Kind, Metric, describe_all};

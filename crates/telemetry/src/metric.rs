@@ -87,6 +87,34 @@ pub enum Metric {
     LastCommitAge,
     /// Time from an event to its visible row.
     EndToEndLatency,
+    /// Live data files of a table.
+    LiveFiles,
+    /// Bytes of these.
+    LiveBytes,
+    /// Average size of these.
+    AverageFileBytes,
+    /// Live delete files of a table.
+    DeleteFiles,
+    /// Files in the fullest partition.
+    FullestPartition,
+    /// Snapshots in a table's metadata.
+    TableSnapshots,
+    /// Compaction runs.
+    CompactionRuns,
+    /// Bytes that compaction read.
+    RewrittenBytes,
+    /// Time that compaction worked.
+    CompactionBusy,
+    /// Maintenance commits that had to be planned anew.
+    MaintenanceConflicts,
+    /// Maintenance runs that failed.
+    MaintenanceFailures,
+    /// Snapshots expired.
+    ExpiredSnapshots,
+    /// Files deleted by expiry.
+    RemovedFiles,
+    /// Orphans deleted.
+    RemovedOrphans,
     /// Constant 1, with the version as label.
     BuildInfo,
 }
@@ -106,7 +134,7 @@ const fn spec(name: &'static str, kind: Kind, unit: &'static str, help: &'static
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 33] = [
+    pub const ALL: [Metric; 47] = [
         Self::SourceRecords,
         Self::SourceBytes,
         Self::ReplayedRecords,
@@ -139,6 +167,20 @@ impl Metric {
         Self::WrittenBytes,
         Self::LastCommitAge,
         Self::EndToEndLatency,
+        Self::LiveFiles,
+        Self::LiveBytes,
+        Self::AverageFileBytes,
+        Self::DeleteFiles,
+        Self::FullestPartition,
+        Self::TableSnapshots,
+        Self::CompactionRuns,
+        Self::RewrittenBytes,
+        Self::CompactionBusy,
+        Self::MaintenanceConflicts,
+        Self::MaintenanceFailures,
+        Self::ExpiredSnapshots,
+        Self::RemovedFiles,
+        Self::RemovedOrphans,
         Self::BuildInfo,
     ];
 
@@ -198,6 +240,20 @@ impl Metric {
             Self::WrittenBytes => spec("pulselake_written_bytes_total", Counter, "bytes", "Bytes of the data files committed, by table."),
             Self::LastCommitAge => spec("pulselake_last_commit_age_seconds", Age, "seconds", "Time since the last commit of this process, by table."),
             Self::EndToEndLatency => spec("pulselake_end_to_end_latency_seconds", Histogram, "seconds", "Time from an event's timestamp (gold: its window's end) to its visible row, by table."),
+            Self::LiveFiles => spec("pulselake_live_files", Gauge, "files", "Live data files, by table; looked at once per maintenance check."),
+            Self::LiveBytes => spec("pulselake_live_file_bytes", Gauge, "bytes", "Bytes of the live data files, by table."),
+            Self::AverageFileBytes => spec("pulselake_average_file_bytes", Gauge, "bytes", "Average size of the live data files, by table."),
+            Self::DeleteFiles => spec("pulselake_live_delete_files", Gauge, "files", "Live delete files, by table: each read of an upserted table has to apply them."),
+            Self::FullestPartition => spec("pulselake_fullest_partition_files", Gauge, "files", "Data files in the partition that holds the most, by table."),
+            Self::TableSnapshots => spec("pulselake_table_snapshots", Gauge, "snapshots", "Snapshots in the metadata, by table."),
+            Self::CompactionRuns => spec("pulselake_compaction_runs_total", Counter, "runs", "Compaction runs that ended well, by table."),
+            Self::RewrittenBytes => spec("pulselake_rewritten_bytes_total", Counter, "bytes", "Bytes of the files that compaction replaced, by table."),
+            Self::CompactionBusy => spec("pulselake_compaction_busy_seconds_total", FractionalCounter, "seconds", "Time that compaction worked, by table; with the rewritten bytes, its speed."),
+            Self::MaintenanceConflicts => spec("pulselake_maintenance_conflicts_total", Counter, "conflicts", "Maintenance commits that were planned anew because the table had changed, by table."),
+            Self::MaintenanceFailures => spec("pulselake_maintenance_failures_total", Counter, "failures", "Maintenance runs that failed and will be tried again, by table."),
+            Self::ExpiredSnapshots => spec("pulselake_expired_snapshots_total", Counter, "snapshots", "Snapshots that expired, by table."),
+            Self::RemovedFiles => spec("pulselake_removed_files_total", Counter, "files", "Files deleted because no snapshot refers to them since an expiry, by table."),
+            Self::RemovedOrphans => spec("pulselake_removed_orphans_total", Counter, "orphans", "Orphans deleted: files that no snapshot refers to and that are older than the safety age, by table."),
             Self::BuildInfo => spec("pulselake_build_info", Gauge, "info", "Constant 1; the version is the label."),
         }
     }

@@ -156,7 +156,7 @@ async fn commit(
     };
     if error.files_may_be_deleted() {
         for file in &request.files {
-            if let Err(cause) = lake.delete_file(file.file_path()).await {
+            if let Err(cause) = lake.delete_file(table, file.file_path()).await {
                 tracing::warn!(file = file.file_path(), %cause, "could not delete a file of a refused commit");
             }
         }

@@ -85,6 +85,7 @@ impl Place {
             catalog_uri: format!("sqlite://{}/catalog.db", directory.path().display()),
             warehouse: format!("file://{}/warehouse", directory.path().display()),
             fsync: false,
+            ..LakeSettings::new("", "")
         };
         let lake = Lake::open(&lake_settings, OpenMode::CreateIfMissing).await.unwrap();
         lake.ensure_tables().await.unwrap();

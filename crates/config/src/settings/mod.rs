@@ -3,20 +3,24 @@
 //! `config/pulselake.toml` explains each of them; `rules.rs` says what is allowed; tests hold the three together.
 
 mod engine;
+mod maintenance;
 mod service;
 mod sinks;
 mod source;
+mod storage;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub use engine::{DecodeSettings, EngineSettings, SupervisionSettings, WindowSettings};
+pub use maintenance::MaintenanceSettings;
 pub use service::{HttpSettings, LogFormat, LogLevel, LogSettings};
 pub use sinks::{BronzeSettings, GoldSettings, LakeSettings};
 pub use source::{
     FilesSettings, GeneratorSettings, GroupMode, KafkaSettings, OnDataLoss, SourceKind, SourceSettings,
 };
+pub use storage::{RestSettings, S3Settings};
 
 /// Everything that can be set.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +48,12 @@ pub struct Settings {
     pub gold: GoldSettings,
     /// Catalog and warehouse.
     pub lake: LakeSettings,
+    /// A REST catalog.
+    pub rest: RestSettings,
+    /// A warehouse on S3.
+    pub s3: S3Settings,
+    /// Compaction, expiry, removal of files.
+    pub maintenance: MaintenanceSettings,
     /// Health, metrics and API.
     pub http: HttpSettings,
     /// Logging.

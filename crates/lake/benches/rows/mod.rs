@@ -161,6 +161,7 @@ pub async fn lake() -> (TempDir, Lake) {
         catalog_uri: format!("sqlite://{}/catalog.db", directory.path().display()),
         warehouse: format!("file://{}/warehouse", directory.path().display()),
         fsync: false,
+        ..LakeSettings::new("", "")
     };
     let lake = Lake::open(&settings, OpenMode::CreateIfMissing).await.unwrap();
     lake.ensure_tables().await.unwrap();

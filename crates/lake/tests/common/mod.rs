@@ -38,6 +38,7 @@ impl Place {
             catalog_uri: format!("sqlite://{}/catalog.db", self.path().display()),
             warehouse: format!("file://{}/warehouse", self.path().display()),
             fsync: false,
+            ..LakeSettings::new("", "")
         }
     }
 

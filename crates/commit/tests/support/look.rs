@@ -1,0 +1,99 @@
+//! Looks at a table: its rows, its live files, and every file that some snapshot of it needs.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use futures::TryStreamExt;
+use iceberg::spec::{DataContentType, ManifestFile};
+use iceberg::table::Table;
+use pulselake_commit::COMMIT_ID;
+
+/// The ids of all rows, in order, deletes applied.
+pub async fn ids(table: &Table) -> Vec<i64> {
+    let stream = table.scan().build().unwrap().to_arrow().await.unwrap();
+    let batches: Vec<_> = stream.try_collect().await.unwrap();
+    let mut ids: Vec<i64> =
+        batches.iter().flat_map(|batch| batch["id"].as_primitive::<Int64Type>().values().to_vec()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// A live file of the current snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    pub content: DataContentType,
+    pub sequence_number: i64,
+    pub partition: String,
+}
+
+pub async fn manifests(table: &Table) -> Vec<ManifestFile> {
+    match table.metadata().current_snapshot() {
+        Some(snapshot) => table.manifest_list_reader(snapshot).load().await.unwrap().entries().to_vec(),
+        None => Vec::new(),
+    }
+}
+
+/// The live files by path; fails on one that is there twice.
+pub async fn live(table: &Table) -> BTreeMap<String, Live> {
+    let mut found = BTreeMap::new();
+    for manifest in manifests(table).await {
+        let read = manifest.load_manifest(table.file_io()).await.unwrap();
+        for entry in read.entries().iter().filter(|entry| entry.is_alive()) {
+            let file = entry.data_file();
+            let live = Live {
+                content: file.content_type(),
+                sequence_number: entry.sequence_number().unwrap(),
+                partition: format!("{:?}", file.partition()),
+            };
+            let before = found.insert(file.file_path().to_string(), live);
+            assert!(before.is_none(), "{} is in the table twice", file.file_path());
+        }
+    }
+    found
+}
+
+/// The commit ids of all snapshots; fails on one that is there twice.
+pub fn commit_ids(table: &Table) -> HashSet<String> {
+    let mut found = HashSet::new();
+    for snapshot in table.metadata().snapshots() {
+        let id = snapshot.summary().additional_properties[COMMIT_ID].clone();
+        assert!(found.insert(id.clone()), "commit {id} landed twice");
+    }
+    found
+}
+
+/// The name of every manifest and manifest list that some snapshot needs, and of the metadata files in the log.
+async fn needed(table: &Table) -> BTreeSet<String> {
+    let metadata = table.metadata();
+    let mut found = BTreeSet::new();
+    for snapshot in metadata.snapshots() {
+        found.insert(name_of(snapshot.manifest_list()));
+        let list = table.manifest_list_reader(snapshot).load().await.unwrap();
+        found.extend(list.entries().iter().map(|manifest| name_of(&manifest.manifest_path)));
+    }
+    found.extend(metadata.metadata_log().iter().map(|log| name_of(&log.metadata_file)));
+    found.insert(name_of(table.metadata_location().unwrap()));
+    found
+}
+
+fn name_of(location: &str) -> String {
+    location.rsplit('/').next().unwrap().to_string()
+}
+
+/// Fails unless the metadata directory holds exactly what the table needs. `ending` picks the files to compare.
+pub async fn assert_nothing_left_behind(table: &Table, ending: &str) {
+    let location = table.metadata().location();
+    let directory = format!("{}/metadata", location.strip_prefix("file://").unwrap());
+    let there: BTreeSet<String> = std::fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(ending))
+        .collect();
+    let wanted: BTreeSet<String> =
+        needed(table).await.into_iter().filter(|name| name.ends_with(ending)).collect();
+    let missing: Vec<_> = wanted.difference(&there).collect();
+    let left: Vec<_> = there.difference(&wanted).collect();
+    assert!(missing.is_empty(), "{} needed files are gone: {missing:?}", missing.len());
+    assert!(left.is_empty(), "{} files were left behind: {left:?}", left.len());
+}

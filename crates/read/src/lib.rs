@@ -1,0 +1,26 @@
+//! Reads Iceberg tables with deletes correctly and in bounded memory.
+//!
+//! [`plan_table`] finds the live files of a snapshot and the deletes of each; [`FileScan`] streams one data file in the
+//! table's schema with its deletes applied; [`read_table`] does so for a whole table. The iceberg crate's own scan is
+//! not used: it loses rows where an equality delete's key is NULL or younger than the data file.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod adapt;
+mod deletes;
+mod error;
+mod file_access;
+mod partition;
+mod plan;
+mod positions;
+mod scan;
+mod table_stream;
+
+pub use adapt::DefaultColumn;
+pub use deletes::Deletes;
+pub use error::ReadError;
+pub use file_access::BytesRead;
+pub use partition::PartitionPredicate;
+pub use plan::{LiveEntry, ManifestFacts, PlannedFile, TablePlan, plan_table};
+pub use scan::{FileScan, RowCounts, ScanOptions};
+pub use table_stream::{read_table, read_files};

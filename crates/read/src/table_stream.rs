@@ -1,0 +1,126 @@
+//! A whole snapshot as one stream, several files at a time.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use iceberg::table::Table;
+use tokio::sync::mpsc;
+
+use crate::deletes::Deletes;
+use crate::file_access::BytesRead;
+use crate::partition::PartitionPredicate;
+use crate::plan::{PlannedFile, plan_table};
+use crate::scan::{FileScan, ScanOptions};
+use crate::ReadError;
+
+/// Files read at the same time.
+const CONCURRENT_FILES: usize = 4;
+/// Batches that a file's task is ahead of its reader.
+const BATCHES_AHEAD: usize = 2;
+
+/// Reads a snapshot, the current one where `snapshot_id` is `None`, in the schema of that snapshot (the table's current
+/// one for the current snapshot): all columns, or those named, in that order. Rows come in no particular order.
+pub async fn read_table(
+    table: &Table,
+    snapshot_id: Option<i64>,
+    columns: Option<&[&str]>,
+) -> Result<BoxStream<'static, Result<RecordBatch, ReadError>>, ReadError> {
+    let plan = plan_table(table, snapshot_id, &PartitionPredicate::all()).await?;
+    let schema = output_schema(table, snapshot_id, columns)?;
+    read_files(table, plan.files, schema, ScanOptions::default(), BytesRead::default())
+}
+
+/// Reads some files of a plan as `schema` (see [`FileScan::open`]); rows come in no particular order. Each file is read
+/// by a task of its own.
+pub fn read_files(
+    table: &Table,
+    files: Vec<PlannedFile>,
+    schema: SchemaRef,
+    options: ScanOptions,
+    counter: BytesRead,
+) -> Result<BoxStream<'static, Result<RecordBatch, ReadError>>, ReadError> {
+    let deletes = Deletes::new(table, &files, counter.clone())?;
+    let table = table.clone();
+    let of_file = move |file: PlannedFile| {
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        let path = file.data.file().file_path().to_string();
+        let (table, schema) = (table.clone(), schema.clone());
+        let (deletes, counter) = (deletes.clone(), counter.clone());
+        tokio::spawn(async move {
+            let end = send_all(&table, &file, schema, &deletes, options, counter, &sender).await;
+            // Without a receiver nobody wants to know.
+            let _ = sender.send(end.map(|()| None)).await;
+        });
+        until_its_end(receiver, path)
+    };
+    Ok(futures::stream::iter(files).map(of_file).flatten_unordered(CONCURRENT_FILES).boxed())
+}
+
+/// A batch of a file, or its end. A file without an end was not read to it.
+type Message = Result<Option<RecordBatch>, ReadError>;
+
+fn until_its_end(
+    receiver: mpsc::Receiver<Message>,
+    path: String,
+) -> BoxStream<'static, Result<RecordBatch, ReadError>> {
+    futures::stream::try_unfold(receiver, move |mut open| {
+        let file = path.clone();
+        async move {
+            match open.recv().await {
+                Some(message) => Ok(message?.map(|batch| (batch, open))),
+                None => Err(ReadError::Stopped { path: file, reason: "its task ended before the file".to_string() }),
+            }
+        }
+    })
+    .boxed()
+}
+
+async fn send_all(
+    table: &Table,
+    file: &PlannedFile,
+    schema: SchemaRef,
+    deletes: &Deletes,
+    options: ScanOptions,
+    counter: BytesRead,
+    sender: &mpsc::Sender<Message>,
+) -> Result<(), ReadError> {
+    let mut scan = FileScan::open(table, file, schema, deletes, options, counter).await?;
+    while let Some(batch) = scan.next().await? {
+        if sender.send(Ok(Some(batch))).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn output_schema(
+    table: &Table,
+    snapshot_id: Option<i64>,
+    columns: Option<&[&str]>,
+) -> Result<SchemaRef, ReadError> {
+    let metadata = table.metadata();
+    let name = table.identifier().to_string();
+    let failed = || ReadError::iceberg("read the schema of", &name);
+    let schema = match snapshot_id {
+        None => metadata.current_schema().clone(),
+        Some(id) => {
+            let snapshot = metadata.snapshot_by_id(id).ok_or(ReadError::NoSnapshot { snapshot_id: id })?;
+            snapshot.schema(metadata).map_err(failed())?
+        }
+    };
+    let whole = iceberg::arrow::schema_to_arrow_schema(&schema).map_err(failed())?;
+    let Some(wanted) = columns else { return Ok(Arc::new(whole)) };
+    let fields = wanted
+        .iter()
+        .map(|column| {
+            whole.field_with_name(column).cloned().map_err(|_| ReadError::NoColumn {
+                column: (*column).to_string(),
+                known: whole.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", "),
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(ArrowSchema::new(fields)))
+}
