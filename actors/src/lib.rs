@@ -24,6 +24,7 @@ mod gold_writer;
 mod heartbeat;
 pub mod kill_switch;
 mod latency;
+pub mod maintenance;
 mod messages;
 pub mod pipeline;
 mod prepare;
@@ -42,6 +43,7 @@ pub mod status;
 pub mod supervisor;
 mod watchdog;
 
+pub use maintenance::{MaintainedTable, Maintenance, MaintenancePace};
 pub use board::{LiveBoard, VideoVelocity};
 pub use pipeline::Pipeline;
 pub use settings::PipelineSettings;

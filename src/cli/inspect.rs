@@ -44,9 +44,32 @@ impl InspectArgs {
 
 /// `pulselake tables`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct TablesArgs {
     #[command(flatten)]
     pub(crate) inspect: InspectArgs,
+    /// Without one, all tables are listed.
+    #[command(subcommand)]
+    pub(crate) command: Option<TablesCommand>,
+}
+
+/// What to look at beside the list.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TablesCommand {
+    /// Show one table's health: files by size, delete files, manifests, snapshots, ledger
+    Inspect(TablesInspectArgs),
+}
+
+/// `pulselake tables inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct TablesInspectArgs {
+    #[command(flatten)]
+    pub(crate) inspect: InspectArgs,
+    /// Which table, such as bronze.raw_events; any table of the catalog
+    pub(crate) table: String,
+    /// Look for orphans too; lists all files of the table, which takes long for a big one
+    #[arg(long)]
+    pub(crate) orphans: bool,
 }
 
 /// `pulselake audit`.

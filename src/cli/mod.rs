@@ -2,6 +2,7 @@
 
 mod generate;
 mod inspect;
+mod maintain;
 mod service;
 mod settings;
 mod tools;
@@ -11,8 +12,10 @@ use clap::{Parser, Subcommand};
 pub(crate) use generate::GenerateArgs;
 pub(crate) use inspect::{
     AuditArgs, LedgerCommand, LedgerRewindArgs, LedgerShowArgs, OutputFormat, QuarantineCommand,
-    QuarantineListArgs, QuarantineReplayArgs, QuarantineShowArgs, TablesArgs,
+    QuarantineListArgs, QuarantineReplayArgs, QuarantineShowArgs, TablesArgs, TablesCommand,
+    TablesInspectArgs,
 };
+pub(crate) use maintain::{EraseArgs, MaintainArgs};
 pub(crate) use service::{DemoArgs, InitArgs, RunArgs};
 pub(crate) use tools::{CompletionsArgs, ConfigCommand, ManArgs};
 
@@ -43,8 +46,12 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Write generated events to a Kafka topic or as NDJSON
     Generate(GenerateArgs),
-    /// List the tables with their snapshots, files and ledgers
+    /// List the tables with their snapshots, files and ledgers, or inspect one
     Tables(TablesArgs),
+    /// Compact tables, expire old snapshots and remove files without a use, once; the running engine does it by itself
+    Maintain(MaintainArgs),
+    /// Remove every row of a user or a video from every table
+    Erase(EraseArgs),
     /// Prove from the tables that every record taken is accounted for; exits with 1 when one is not
     Audit(AuditArgs),
     /// Look at rejected records, and take in those that are valid by now

@@ -2,13 +2,17 @@
 
 mod audit;
 mod config;
+mod erase;
 mod generate;
 mod ledger;
+mod maintain;
+mod maintain_text;
 mod output;
 mod quarantine;
 mod service;
 mod shell;
 mod tables;
+mod tables_inspect;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Init(args) => service::init(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Tables(args) => tables::run(&args),
+        Command::Maintain(args) => maintain::run(&args),
+        Command::Erase(args) => erase::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Ledger(command) => ledger::run(&command),

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::ledger::ledger_text;
 use super::output::{in_runtime, write_json, write_out};
-use crate::cli::{OutputFormat, TablesArgs};
+use crate::cli::{OutputFormat, TablesArgs, TablesCommand};
 use crate::engine::open_lake;
 use crate::inspect::report::time_text;
 
@@ -55,11 +55,14 @@ impl From<TableOverview> for TableReport {
     }
 }
 
-/// Lists the tables.
+/// Lists the tables, or inspects one.
 ///
 /// # Errors
 /// When catalog or metadata can't be read.
 pub(crate) fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
+    if let Some(TablesCommand::Inspect(inspect)) = &args.command {
+        return super::tables_inspect::run(inspect);
+    }
     #[derive(Serialize)]
     struct Document {
         tables: Vec<TableReport>,

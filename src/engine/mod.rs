@@ -3,6 +3,7 @@
 mod assemble;
 mod http;
 mod lake_settings;
+mod maintenance_settings;
 mod service;
 mod signals;
 mod source;
@@ -10,5 +11,8 @@ mod summary;
 
 pub(crate) use assemble::{decode_settings, open_lake};
 pub(crate) use lake_settings::lake_settings;
+pub(crate) use maintenance_settings::{
+    lease_settings, maintainer_name, maintenance_limits, orphan_settings, retention_rules, round_settings,
+};
 pub(crate) use service::{Show, serve};
 pub(crate) use source::generator_settings;

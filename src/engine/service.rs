@@ -4,11 +4,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use pulselake_actors::{Pipeline, RunEnd};
+use pulselake_actors::{MaintainedTable, Maintenance, MaintenancePace, Pipeline, RunEnd};
 use pulselake_config::{LogFormat, LogLevel, Settings, SourceKind};
+use pulselake_model::tables::HotTable;
 use pulselake_telemetry::events;
 
 use super::assemble::assemble;
+use super::maintenance_settings::{maintenance_limits, round_settings};
 use super::{http, signals, summary};
 
 /// Ready until bronze has gone without a commit for this many commit intervals while records wait.
@@ -65,11 +67,35 @@ async fn run(settings: &Settings, show: Show, limit: Option<Duration>) -> anyhow
             tracing::error!(event = "signals_failed", %error, "cannot listen for signals, stopping");
         }
     };
+    let maintenance = start_maintenance(settings, &pipeline);
     let outcome = pulselake_actors::run(pipeline.clone(), stop).await;
+    if let Some(running) = maintenance {
+        running.stop().await;
+    }
     if let Some(task) = shown {
         task.abort();
     }
     report(&pipeline, outcome.context("pulselake has stopped")?)
+}
+
+/// Starts what keeps the hot tables fast, unless it is switched off.
+fn start_maintenance(settings: &Settings, pipeline: &Pipeline) -> Option<Maintenance> {
+    let maintenance = &settings.maintenance;
+    if !maintenance.enabled {
+        return None;
+    }
+    let tables = HotTable::ALL.map(|table| MaintainedTable {
+        ident: pulselake_lake::table_ident(table),
+        round: round_settings(settings, table.full_name(), false),
+    });
+    let pace = MaintenancePace {
+        interval: Duration::from_millis(maintenance.interval_ms),
+        check_interval: Duration::from_millis(maintenance.check_interval_ms),
+        urgent_files: maintenance.urgent_files as u64,
+        cpu_share_percent: maintenance.cpu_share_percent,
+    };
+    let limits = maintenance_limits(settings);
+    Some(Maintenance::start(&pipeline.lake, tables.to_vec(), pace, limits, &pipeline.status))
 }
 
 fn show_beside(settings: &Settings, show: Show, pipeline: &Pipeline) -> Option<tokio::task::JoinHandle<()>> {

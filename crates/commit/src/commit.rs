@@ -300,9 +300,13 @@ impl Call<'_> {
 
     fn landed(&self, table: Table) -> Landing {
         let made_one = !matches!(self.change.kind, ChangeKind::Expire { .. });
-        let own = self.workshop.as_ref().map(|(workshop, _)| workshop.snapshot_id());
+        let own = self.workshop.as_ref().map(|(workshop, _)| workshop.snapshot_id()).filter(|_| made_one);
+        if own.is_some_and(|own| table.metadata().snapshot_by_id(own).is_none()) {
+            // The race was lost to an attempt of an earlier call, with a snapshot and manifests of its own.
+            return self.already_there(table);
+        }
         Landing {
-            snapshot_id: own.filter(|_| made_one).or(table.metadata().current_snapshot_id()),
+            snapshot_id: own.or(table.metadata().current_snapshot_id()),
             table,
             already_there: false,
             conflicts: self.progress.conflicts,

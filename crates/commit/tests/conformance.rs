@@ -59,9 +59,11 @@ on_every_catalog! {
         a_snapshot_in_use_does_not_expire
         rewritten_manifests_hold_the_same_files
         manifests_are_merged_over_many_commits
-        surplus_snapshots_leave_the_metadata;
+        surplus_snapshots_leave_the_metadata
+        rows_of_version_3_keep_their_ids;
     races:
         a_stale_base_loses_and_is_tried_again
+        a_race_that_was_lost_to_oneself_is_won
         everything_that_was_acknowledged_is_there_once
         rewrites_and_deletes_race;
 }

@@ -129,7 +129,7 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("maintenance.urgent_files", integer(2, 1_000_000, "files")),
     ("maintenance.target_file_bytes", integer(MIB, 4 * GIB, "bytes")),
     ("maintenance.memory_bytes", integer(32 * MIB, 64 * GIB, "bytes")),
-    ("maintenance.max_bytes_per_s", integer(0, 64 * GIB, "bytes per second")),
+    ("maintenance.cpu_share_percent", integer(1, 100, "percent")),
     ("maintenance.partition_close_delay_ms", integer(0, 7 * DAY_MS, "milliseconds")),
     ("maintenance.snapshot_max_age_ms", integer(0, 3_650 * DAY_MS, "milliseconds")),
     ("maintenance.snapshots_to_keep", integer(1, 100_000, "snapshots")),

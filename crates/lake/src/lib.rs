@@ -33,6 +33,6 @@ pub use pulselake_store::local as storage;
 pub use overview::TableOverview;
 pub use rewind::RewindReport;
 pub use settings::{LakeSettings, Place};
-pub use tables::{FORMAT_PROPERTY, FORMAT_VERSION};
+pub use tables::{FORMAT_PROPERTY, FORMAT_VERSION, ident as table_ident};
 pub use view::{BatchStream, TableView};
 pub use writer::{TableWriter, WriterOptions, hour_partitions, prefix_within_partition_cap};

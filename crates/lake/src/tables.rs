@@ -56,7 +56,8 @@ pub(crate) fn namespace(table: HotTable) -> NamespaceIdent {
     NamespaceIdent::new(table.namespace().to_string())
 }
 
-pub(crate) fn ident(table: HotTable) -> TableIdent {
+/// The table's name in the catalog.
+pub fn ident(table: HotTable) -> TableIdent {
     TableIdent::new(namespace(table), table.name().to_string())
 }
 

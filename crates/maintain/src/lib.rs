@@ -7,5 +7,7 @@ pub mod compaction;
 pub mod erase;
 pub mod health;
 pub mod janitor;
+mod round;
 
 pub use carry::{CarryLedger, CarryRefusal};
+pub use round::{RoundError, RoundReport, RoundSettings, maintain_table};

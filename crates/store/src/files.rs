@@ -91,10 +91,10 @@ impl Files {
 
     /// All files below a location, in no particular order; a place that is not there is empty.
     pub fn list(&self, location: &str) -> BoxStream<'static, std::result::Result<StoredFile, StoreError>> {
-        let listed = if is_s3(location) {
-            self.s3().list(location)
-        } else {
-            listing::list_local(location.to_string())
+        let listed = match self.of(location) {
+            Ok(_) if is_s3(location) => self.s3().list(location),
+            Ok(_) => listing::list_local(location.to_string()),
+            Err(error) => futures::stream::once(async { Err(error) }).boxed(),
         };
         let location = location.to_string();
         listed

@@ -1,5 +1,7 @@
 //! What every store promises, asked of each in the same words.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::collections::HashMap;

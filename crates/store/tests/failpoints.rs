@@ -1,5 +1,6 @@
 //! The failpoints of the stores: the same names do the same in each.
 
+#![allow(clippy::unwrap_used)]
 #![cfg(feature = "failpoints")]
 
 mod common;

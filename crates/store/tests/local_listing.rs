@@ -1,5 +1,7 @@
 //! Listing a local directory where others have put things too.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::ffi::OsStr;

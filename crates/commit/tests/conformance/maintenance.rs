@@ -1,10 +1,11 @@
 //! What keeps the metadata small.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
+use iceberg::spec::FormatVersion;
 use pulselake_commit::{ChangeKind, CommitFailure, CommitLimits, Conflict};
 
-use crate::support::{Kind, Stage, files, look};
+use crate::support::{Kind, Place, Stage, files, look};
 
 pub async fn snapshots_expire(kind: Kind) {
     let stage = Stage::new(kind).await;
@@ -117,4 +118,31 @@ pub async fn surplus_snapshots_leave_the_metadata(kind: Kind) {
     let kept: Vec<i64> = kept.iter().map(|snapshot| snapshot.snapshot_id()).collect();
     assert_eq!(kept, made[7..], "the newest five");
     assert_eq!(stage.ids().await, (1..=12).collect::<Vec<_>>());
+}
+
+/// Format version 3: each row has an id for ever, whichever manifest its file is listed in.
+pub async fn rows_of_version_3_keep_their_ids(kind: Kind) {
+    let mut place = Place::new(kind);
+    place.format_version = FormatVersion::V3;
+    let mut stage = Stage::of(place).await;
+    stage.limits.manifests_to_merge = 3;
+    let mut given = BTreeMap::new();
+    let mut free = 0;
+    for number in 0..7 {
+        let path = stage.append("a", &[number * 2, number * 2 + 1]).await;
+        let table = stage.load().await;
+        let mut found = look::first_row_ids(&table).await;
+        // A merged manifest uses ids up, so there are gaps; but none is given twice.
+        let first = found.remove(&path).unwrap();
+        assert!(first >= free, "{first} was given before");
+        assert_eq!(found, given, "after {} commits", number + 1);
+        given.insert(path, first);
+        free = table.metadata().next_row_id() as i64;
+        assert!(free >= first + 2);
+    }
+    let table = stage.commit(ChangeKind::RewriteManifests { target_bytes: 1 << 20 }).await;
+    assert_eq!(table.metadata().format_version(), FormatVersion::V3);
+    assert_eq!(look::first_row_ids(&table).await, given);
+    assert_eq!(look::manifests(&table).await.len(), 1);
+    assert_eq!(stage.ids().await, (0..14).collect::<Vec<_>>());
 }

@@ -55,6 +55,7 @@ pub struct Place {
     pub directory: TempDir,
     pub settings: CatalogSettings,
     pub namespace: NamespaceIdent,
+    pub format_version: FormatVersion,
 }
 
 impl Place {
@@ -71,7 +72,7 @@ impl Place {
         settings.name = format!("catalog_{unique}");
         settings.fsync = false;
         let namespace = NamespaceIdent::from_strs([format!("n{unique}"), "gold +%/é".to_string()]).unwrap();
-        Self { kind, directory, settings, namespace }
+        Self { kind, directory, settings, namespace, format_version: FormatVersion::V2 }
     }
 
     /// Another handle to the catalog, with connections and a memory of its own.
@@ -108,7 +109,7 @@ impl Place {
                     .unwrap()
                     .build(),
             )
-            .format_version(FormatVersion::V2)
+            .format_version(self.format_version)
             .properties([("purpose".to_string(), "test".to_string())])
             .build()
     }

@@ -18,8 +18,8 @@ pub struct MaintenanceSettings {
     pub target_file_bytes: u64,
     /// Memory for compaction, whatever a partition's size.
     pub memory_bytes: u64,
-    /// Input a second that a running engine's compaction takes at most; 0 is without bound.
-    pub max_bytes_per_s: u64,
+    /// The part of a core that a running engine's compaction takes at most, percent.
+    pub cpu_share_percent: u8,
     /// Time after its end for which a partition still counts as open.
     pub partition_close_delay_ms: u64,
     /// Age at which a snapshot expires.
@@ -41,16 +41,16 @@ impl Default for MaintenanceSettings {
             enabled: true,
             interval_ms: 3_600_000,
             check_interval_ms: 60_000,
-            urgent_files: 200,
+            urgent_files: 60,
             target_file_bytes: 128 << 20,
             memory_bytes: 256 << 20,
-            max_bytes_per_s: 0,
-            partition_close_delay_ms: 15 * 60_000,
+            cpu_share_percent: 50,
+            partition_close_delay_ms: 3_600_000,
             snapshot_max_age_ms: 7 * DAY_MS,
             snapshots_to_keep: 100,
             orphan_min_age_ms: 3 * DAY_MS,
             gold_max_age_ms: 0,
-            lease_ms: 600_000,
+            lease_ms: 900_000,
         }
     }
 }

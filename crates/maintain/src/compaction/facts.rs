@@ -3,7 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{Datelike, NaiveDate};
-use iceberg::spec::{DataContentType, ManifestContentType, PrimitiveLiteral, Struct, TableMetadata, Transform};
+use iceberg::spec::{
+    DataContentType, Literal, ManifestContentType, PartitionField, PartitionSpec, PrimitiveLiteral, Struct, TableMetadata,
+    Transform,
+};
 use pulselake_read::TablePlan;
 
 use super::policy::TablePolicy;
@@ -150,8 +153,49 @@ fn partition_fact(metadata: &TableMetadata, spec_id: i32, partition: &Struct) ->
             _ => None,
         }
     });
-    let name = spec.partition_to_path(partition, metadata.current_schema().clone());
-    PartitionFact { name, is_current_spec, ends_at_us }
+    PartitionFact { name: path_of(spec, partition), is_current_spec, ends_at_us }
+}
+
+/// A partition's path as Iceberg writes it, `name=value/name=value`: times as people write them, anything that is not a
+/// plain character in percent.
+fn path_of(spec: &PartitionSpec, partition: &Struct) -> String {
+    let part = |(field, value): (&PartitionField, Option<&Literal>)| {
+        let text = match value.and_then(Literal::as_primitive_literal) {
+            None => "null".to_string(),
+            Some(PrimitiveLiteral::Int(number)) => {
+                time_text(field.transform, number).unwrap_or_else(|| number.to_string())
+            }
+            Some(PrimitiveLiteral::Long(number)) => number.to_string(),
+            Some(PrimitiveLiteral::String(text)) => text,
+            Some(PrimitiveLiteral::Boolean(truth)) => truth.to_string(),
+            Some(other) => format!("{other:?}"),
+        };
+        format!("{}={}", in_percent(&field.name), in_percent(&text))
+    };
+    spec.fields().iter().zip(partition.iter()).map(part).collect::<Vec<_>>().join("/")
+}
+
+fn in_percent(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+fn time_text(transform: Transform, value: i32) -> Option<String> {
+    let start_us = end_of(transform, value.checked_sub(1)?)?;
+    let start = chrono::DateTime::from_timestamp_micros(start_us)?;
+    let format = match transform {
+        Transform::Year => "%Y",
+        Transform::Month => "%Y-%m",
+        Transform::Day => "%Y-%m-%d",
+        _ => "%Y-%m-%d-%H",
+    };
+    Some(start.format(format).to_string())
 }
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -176,6 +220,16 @@ fn end_of(transform: Transform, value: i32) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_readable_and_safe() {
+        assert_eq!(time_text(Transform::Hour, 5).unwrap(), "1970-01-01-05");
+        assert_eq!(time_text(Transform::Day, -1).unwrap(), "1969-12-31");
+        assert_eq!(time_text(Transform::Month, 13).unwrap(), "1971-02");
+        assert_eq!(time_text(Transform::Year, 54).unwrap(), "2024");
+        assert_eq!(time_text(Transform::Bucket(4), 3), None);
+        assert_eq!(in_percent("../é b"), "%2E%2E%2F%C3%A9%20b");
+    }
 
     #[test]
     fn times_end_where_the_next_begins() {

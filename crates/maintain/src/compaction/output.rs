@@ -24,6 +24,8 @@ use super::policy::TablePolicy;
 const PIECE_BYTES: usize = 1 << 20;
 /// Size at which a page ends, bytes before compression.
 const PAGE_BYTES: usize = 128 << 10;
+/// From this part of the target size on a file is full.
+const FULL_RATIO: f64 = 0.9;
 /// A row group has at least so many rows, however little memory there is.
 const LEAST_ROW_GROUP_ROWS: usize = 1_024;
 
@@ -124,16 +126,29 @@ impl Output {
         if is_over && file.encoder.in_progress_rows() >= LEAST_ROW_GROUP_ROWS {
             file.encoder.flush().map_err(encode_error(&file.location))?;
         }
+        let is_full = self.is_full(&mut file)?;
         send_ready(&mut file, PIECE_BYTES).await?;
         self.memory.set(file.encoder.memory_size() + file.encoder.inner().len());
-        let size = file.encoder.bytes_written() + file.encoder.in_progress_size();
-        match size as u64 >= self.shape.policy.target_file_bytes {
+        match is_full {
             true => self.finish_file(file).await,
             false => {
                 self.open = Some(file);
                 Ok(())
             }
         }
+    }
+
+    /// Whether the file has its size. What is not compressed yet is only estimated, from above: a file that seems full
+    /// ends its row group, and goes on if it turns out not to be. Else it could be a small file to the planner again.
+    fn is_full(&self, file: &mut OpenFile) -> Result<bool, CompactionError> {
+        let target = self.shape.policy.target_file_bytes;
+        let estimate = file.encoder.bytes_written() + file.encoder.in_progress_size();
+        if (estimate as u64) < target {
+            return Ok(false);
+        }
+        file.encoder.flush().map_err(encode_error(&file.location))?;
+        let enough = (target as f64 * FULL_RATIO.max(self.shape.policy.small_file_ratio)) as u64;
+        Ok(file.encoder.bytes_written() as u64 >= enough)
     }
 
     /// Finishes the last file; returns all.

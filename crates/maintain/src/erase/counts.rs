@@ -14,7 +14,10 @@ pub type ErasedCounts = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// The counts that a table's property holds; empty without one.
 pub fn erased_so_far(metadata: &TableMetadata) -> Result<ErasedCounts, serde_json::Error> {
-    metadata.properties().get(ERASED_PROPERTY).map_or_else(|| Ok(ErasedCounts::new()), |text| serde_json::from_str(text))
+    metadata
+        .properties()
+        .get(ERASED_PROPERTY)
+        .map_or_else(|| Ok(ErasedCounts::new()), |text| serde_json::from_str(text))
 }
 
 /// Adds `more` to `counts`.

@@ -98,15 +98,30 @@ mod tests {
         let cases: [(&str, Vec<Candidate>, usize, Vec<Group>); 7] = [
             ("nothing", vec![], 0, vec![]),
             ("clean files stay", vec![file(1, false, &[])], 0, vec![]),
-            ("small ones share a commit", vec![file(4, true, &[]), file(4, true, &[])], 0, vec![of(&[0, 1], &[])]),
-            ("big ones do not", vec![file(8, true, &[]), file(8, true, &[])], 0, vec![of(&[0], &[]), of(&[1], &[])]),
-            ("a delete takes clean files along", vec![file(1, false, &[0]), file(1, false, &[])], 1, vec![
-                of(&[0], &[0]),
-            ]),
-            ("deletes of one file go together, whatever the size", vec![
-                file(20, false, &[1, 0]),
-                file(20, true, &[1]),
-            ], 2, vec![of(&[0, 1], &[0, 1])]),
+            (
+                "small ones share a commit",
+                vec![file(4, true, &[]), file(4, true, &[])],
+                0,
+                vec![of(&[0, 1], &[])],
+            ),
+            (
+                "big ones do not",
+                vec![file(8, true, &[]), file(8, true, &[])],
+                0,
+                vec![of(&[0], &[]), of(&[1], &[])],
+            ),
+            (
+                "a delete takes clean files along",
+                vec![file(1, false, &[0]), file(1, false, &[])],
+                1,
+                vec![of(&[0], &[0])],
+            ),
+            (
+                "deletes of one file go together, whatever the size",
+                vec![file(20, false, &[1, 0]), file(20, true, &[1])],
+                2,
+                vec![of(&[0, 1], &[0, 1])],
+            ),
             ("a delete that applies to nothing goes alone", vec![], 1, vec![of(&[], &[0])]),
         ];
         for (name, candidates, deletes, expected) in cases {

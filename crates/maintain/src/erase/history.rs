@@ -110,7 +110,8 @@ pub(super) async fn find_holders(
     while let Some((snapshot_id, manifests)) =
         lists.try_next().await.map_err(failed("read the manifest lists"))?
     {
-        by_snapshot.push((snapshot_id, manifests.iter().map(|manifest| manifest.manifest_path.clone()).collect()));
+        by_snapshot
+            .push((snapshot_id, manifests.iter().map(|manifest| manifest.manifest_path.clone()).collect()));
         unique.extend(manifests.into_iter().map(|manifest| (manifest.manifest_path.clone(), manifest)));
     }
     let (mut holding, mut naming): (HashSet<String>, HashSet<String>) = (HashSet::new(), HashSet::new());
@@ -120,7 +121,8 @@ pub(super) async fn find_holders(
         if manifest.entries().iter().any(|entry| target.is_bound_of(entry.data_file())) {
             naming.insert(place.manifest_path.clone());
         }
-        let live = || manifest.entries().iter().filter(|entry| entry.is_alive()).map(|entry| entry.data_file());
+        let live =
+            || manifest.entries().iter().filter(|entry| entry.is_alive()).map(|entry| entry.data_file());
         let with_spec = live().map(|file| (file, place.partition_spec_id));
         verdicts.search(table, target, with_spec, true, progress).await?;
         if live().any(|file| verdicts.holds(file)) {

@@ -120,8 +120,10 @@ impl<'a> Sink<'a> {
             None
         } else {
             let spec = metadata.default_partition_spec().clone();
-            let made =
-                RecordBatchPartitionSplitter::try_new_with_computed_values(metadata.current_schema().clone(), spec);
+            let made = RecordBatchPartitionSplitter::try_new_with_computed_values(
+                metadata.current_schema().clone(),
+                spec,
+            );
             Some(made.map_err(|error| rewriter.failed(planned, error.message()))?)
         };
         let properties = writer_properties(&rewriter.schema, planned.data.file())
@@ -148,7 +150,12 @@ impl<'a> Sink<'a> {
             if !self.open.contains_key(&path) {
                 let name = format!("{}-erase.parquet", Uuid::now_v7());
                 let location = self.rewriter.locations.generate_location(Some(&key), &name);
-                let output = self.rewriter.table.file_io().new_output(location).map_err(|error| self.failed(&error))?;
+                let output = self
+                    .rewriter
+                    .table
+                    .file_io()
+                    .new_output(location)
+                    .map_err(|error| self.failed(&error))?;
                 let writer = self.builder.build(output).await.map_err(|error| self.failed(&error))?;
                 self.open.insert(path.clone(), (key, writer));
             }
@@ -187,7 +194,10 @@ impl<'a> Sink<'a> {
 }
 
 /// As the old file was: columns without bounds get none, because they would only cost.
-fn writer_properties(schema: &SchemaRef, old: &DataFile) -> Result<WriterProperties, parquet::errors::ParquetError> {
+fn writer_properties(
+    schema: &SchemaRef,
+    old: &DataFile,
+) -> Result<WriterProperties, parquet::errors::ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));

@@ -17,16 +17,25 @@ use crate::janitor::MaintainError;
 const BATCH_ROWS: usize = 4096;
 
 /// Whether some row of the file holds the id. Stops at the first.
-pub(super) async fn holds_id(file_io: &FileIO, file: &DataFile, target: &Target) -> Result<bool, MaintainError> {
+pub(super) async fn holds_id(
+    file_io: &FileIO,
+    file: &DataFile,
+    target: &Target,
+) -> Result<bool, MaintainError> {
     let location = file.file_path();
-    let failed = |reason: String| MaintainError::Rows { action: "search", location: location.to_string(), reason };
+    let failed =
+        |reason: String| MaintainError::Rows { action: "search", location: location.to_string(), reason };
     if file.file_format() != DataFileFormat::Parquet {
-        return Err(failed(format!("files of format {} can't be searched; rewrite it as Parquet", file.file_format())));
+        return Err(failed(format!(
+            "files of format {} can't be searched; rewrite it as Parquet",
+            file.file_format()
+        )));
     }
     let input = file_io.new_input(location).map_err(|error| failed(error.message().to_string()))?;
     let opened = input.reader().await.map_err(|error| failed(error.message().to_string()))?;
     let reader = ArrowFileReader::new(FileMetadata { size: file.file_size_in_bytes() }, opened);
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| failed(error.to_string()))?;
+    let builder =
+        ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| failed(error.to_string()))?;
     let wanted: HashSet<i32> = target.columns.iter().map(|column| column.field_id).collect();
     let roots: Vec<usize> = builder
         .schema()
@@ -42,7 +51,9 @@ pub(super) async fn holds_id(file_io: &FileIO, file: &DataFile, target: &Target)
             // Written before the table had such a column.
             return Ok(false);
         }
-        return Err(failed("its columns have no field ids, so the id's column can't be told; rewrite it".to_string()));
+        return Err(failed(
+            "its columns have no field ids, so the id's column can't be told; rewrite it".to_string(),
+        ));
     }
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
     let mut batches = builder
@@ -55,7 +66,9 @@ pub(super) async fn holds_id(file_io: &FileIO, file: &DataFile, target: &Target)
         let places: Vec<Option<usize>> = target
             .columns
             .iter()
-            .map(|column| batch.schema().fields().iter().position(|field| id_of(field) == Some(column.field_id)))
+            .map(|column| {
+                batch.schema().fields().iter().position(|field| id_of(field) == Some(column.field_id))
+            })
             .collect();
         let found = target.matches(&batch, &places);
         if found.true_count() > 0 {

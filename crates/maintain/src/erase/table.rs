@@ -12,9 +12,7 @@ use chrono::Utc;
 use iceberg::TableIdent;
 use iceberg::spec::{DataFile, TableMetadata};
 use iceberg::table::Table;
-use pulselake_commit::{
-    ChangeKind, CommitLimits, Rewrite, TableChange, back_off, commit, references,
-};
+use pulselake_commit::{ChangeKind, CommitLimits, Rewrite, TableChange, back_off, commit, references};
 use pulselake_read::{BytesRead, Deletes, PartitionPredicate, PlannedFile, TablePlan, plan_table};
 use uuid::Uuid;
 
@@ -82,7 +80,11 @@ impl TableErasure<'_> {
         Ok(report)
     }
 
-    async fn look(&self, verdicts: &mut Verdicts, report: &mut EraseTableReport) -> Result<(), MaintainError> {
+    async fn look(
+        &self,
+        verdicts: &mut Verdicts,
+        report: &mut EraseTableReport,
+    ) -> Result<(), MaintainError> {
         let round = self.plan_round(verdicts).await?;
         report.files_found = round.dirty_files.len() as u64;
         report.delete_files_found = round.dirty_deletes.len() as u64;
@@ -143,7 +145,12 @@ impl TableErasure<'_> {
         let deletes = plan.deletes.iter().map(|delete| (delete.file(), delete.spec_id));
         verdicts.search(&base, &self.target, data.chain(deletes), false, self.progress).await?;
         let places = |holds: Vec<bool>| {
-            holds.into_iter().enumerate().filter(|(_, found)| *found).map(|(place, _)| place).collect::<Vec<_>>()
+            holds
+                .into_iter()
+                .enumerate()
+                .filter(|(_, found)| *found)
+                .map(|(place, _)| place)
+                .collect::<Vec<_>>()
         };
         let of_data = plan.files.iter().map(|planned| verdicts.holds(planned.data.file())).collect();
         let of_deletes = plan.deletes.iter().map(|delete| verdicts.holds(delete.file())).collect();
@@ -152,7 +159,10 @@ impl TableErasure<'_> {
     }
 
     /// The lease, taken if it is not there yet; waits while another maintainer has it.
-    async fn hold<'s, 'l>(&'l self, lease: &'s mut Option<Lease<'l>>) -> Result<&'s mut Lease<'l>, MaintainError> {
+    async fn hold<'s, 'l>(
+        &'l self,
+        lease: &'s mut Option<Lease<'l>>,
+    ) -> Result<&'s mut Lease<'l>, MaintainError> {
         if lease.is_none() {
             let deadline = Instant::now() + self.settings.lease_patience;
             let mut attempt = 0;
@@ -179,13 +189,19 @@ impl TableErasure<'_> {
         lease: &mut Lease<'_>,
         report: &mut EraseTableReport,
     ) -> Result<bool, MaintainError> {
-        let candidates: Vec<Candidate> =
-            round.plan.files.iter().enumerate().map(|(place, planned)| candidate(round, place, planned)).collect();
+        let candidates: Vec<Candidate> = round
+            .plan
+            .files
+            .iter()
+            .enumerate()
+            .map(|(place, planned)| candidate(round, place, planned))
+            .collect();
         let groups = group(&candidates, round.dirty_deletes.len(), self.settings.group_bytes);
         let total = Some(groups.iter().map(|found| found.files.len() as u64).sum());
         let (mut done, mut all_landed) = (0, true);
         for found in groups {
-            let files: Vec<&PlannedFile> = found.files.iter().map(|place| &round.plan.files[*place]).collect();
+            let files: Vec<&PlannedFile> =
+                found.files.iter().map(|place| &round.plan.files[*place]).collect();
             let begun_ms = Utc::now().timestamp_millis();
             let mut rewritten = Rewritten::default();
             let written = self.write_group(round, &files, lease, &mut rewritten, (&mut done, total)).await;
@@ -236,12 +252,16 @@ impl TableErasure<'_> {
         lease: &mut Lease<'_>,
     ) -> Result<bool, MaintainError> {
         let files = found.files.iter().map(|place| &round.plan.files[*place].data);
-        let deletes = found.deletes.iter().map(|delete| round.plan.deletes[round.dirty_deletes[*delete]].as_ref());
+        let deletes =
+            found.deletes.iter().map(|delete| round.plan.deletes[round.dirty_deletes[*delete]].as_ref());
         let all = || files.clone().chain(deletes.clone());
         let rewrite = Rewrite {
             planned_sequence_number: round.plan.sequence_number,
             remove: all().map(|entry| entry.file().file_path().to_string()).collect(),
-            partitions: files.clone().map(|entry| (entry.spec_id, entry.file().partition().clone())).collect(),
+            partitions: files
+                .clone()
+                .map(|entry| (entry.spec_id, entry.file().partition().clone()))
+                .collect(),
             seen_in: all().map(|entry| entry.manifest.to_string()).collect(),
             add: rewritten.added.clone(),
         };
@@ -310,8 +330,8 @@ impl TableErasure<'_> {
         holders: &Holders,
         report: &mut EraseTableReport,
     ) -> Result<(), MaintainError> {
-        let referenced =
-            references(metadata).ok_or_else(|| MaintainError::NoReferences { table: self.table.to_string() })?;
+        let referenced = references(metadata)
+            .ok_or_else(|| MaintainError::NoReferences { table: self.table.to_string() })?;
         let times = || {
             metadata
                 .snapshots()
@@ -355,7 +375,8 @@ fn count_group(report: &mut EraseTableReport, files: &[&PlannedFile], rewritten:
     add_counts(&mut total, &rewritten.counts);
     report.erased_by_source = total;
     report.files_rewritten += files.len() as u64;
-    report.bytes_rewritten += files.iter().map(|planned| planned.data.file().file_size_in_bytes()).sum::<u64>();
+    report.bytes_rewritten +=
+        files.iter().map(|planned| planned.data.file().file_size_in_bytes()).sum::<u64>();
     report.files_written += rewritten.added.len() as u64;
     report.bytes_written += rewritten.added.iter().map(DataFile::file_size_in_bytes).sum::<u64>();
 }

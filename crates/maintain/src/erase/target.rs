@@ -42,7 +42,15 @@ pub(super) struct Target {
 impl Target {
     /// What concerns `subject` in the table; `None` where it has no such column.
     pub(super) fn of(metadata: &TableMetadata, subject: &Subject, texts: TextSearch) -> Option<Self> {
-        let columns = columns(metadata.current_schema(), subject, texts);
+        let mut columns: Vec<Column> = Vec::new();
+        // A column that was dropped since is still in old files; they are written anew without it.
+        for schema in std::iter::once(metadata.current_schema()).chain(metadata.schemas_iter()) {
+            for column in columns_of(schema, subject, texts) {
+                if columns.iter().all(|known| known.field_id != column.field_id) {
+                    columns.push(column);
+                }
+            }
+        }
         (!columns.is_empty()).then(|| Self {
             id: subject.id().to_string(),
             bound: Datum::string(subject.id()),
@@ -69,7 +77,10 @@ impl Target {
         let values = file.partition().fields();
         spec.fields().iter().zip(values).all(|(field, value)| {
             let tells = field.source_id == column.field_id
-                && matches!(field.transform, Transform::Bucket(_) | Transform::Identity | Transform::Truncate(_));
+                && matches!(
+                    field.transform,
+                    Transform::Bucket(_) | Transform::Identity | Transform::Truncate(_)
+                );
             if !tells {
                 return true;
             }
@@ -117,7 +128,7 @@ impl Target {
     }
 }
 
-fn columns(schema: &Schema, subject: &Subject, texts: TextSearch) -> Vec<Column> {
+fn columns_of(schema: &Schema, subject: &Subject, texts: TextSearch) -> Vec<Column> {
     let texts: &[&[&str]] = match texts {
         TextSearch::Quarantine => &[&QUARANTINE_TEXTS],
         TextSearch::Everywhere => &[&QUARANTINE_TEXTS, &EVENT_TEXTS],
@@ -159,7 +170,8 @@ mod tests {
     use super::*;
 
     fn schema() -> Schema {
-        let field = |id, name: &str, primitive| NestedField::optional(id, name, Type::Primitive(primitive)).into();
+        let field =
+            |id, name: &str, primitive| NestedField::optional(id, name, Type::Primitive(primitive)).into();
         Schema::builder()
             .with_fields([
                 field(1, "user_id", PrimitiveType::String),
@@ -176,7 +188,10 @@ mod tests {
             id: "m".to_string(),
             bound: Datum::string("m"),
             finder: MentionFinder::new("m"),
-            columns: columns(&schema(), &subject, texts).into_iter().filter(|column| column.field_id != 3).collect(),
+            columns: columns_of(&schema(), &subject, texts)
+                .into_iter()
+                .filter(|column| column.field_id != 3)
+                .collect(),
         }
     }
 
@@ -201,7 +216,7 @@ mod tests {
     #[test]
     fn columns_by_subject_and_search() {
         let ids = |subject: &Subject, texts| {
-            columns(&schema(), subject, texts).iter().map(|column| column.field_id).collect::<Vec<_>>()
+            columns_of(&schema(), subject, texts).iter().map(|column| column.field_id).collect::<Vec<_>>()
         };
         let (user, video) = (Subject::User("m".to_string()), Subject::Video("m".to_string()));
         assert_eq!(ids(&user, TextSearch::Quarantine), [1, 3]);

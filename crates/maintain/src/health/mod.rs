@@ -15,7 +15,8 @@ use pulselake_read::{PartitionPredicate, plan_table};
 use serde::Serialize;
 
 use crate::janitor::{
-    FileStore, LEASE_PROPERTY, LeaseRecord, MaintainError, OrphanSettings, Progress, find_orphans, present_lease,
+    FileStore, LEASE_PROPERTY, LeaseRecord, MaintainError, OrphanSettings, Progress, find_orphans,
+    present_lease,
 };
 pub use files::{FileHealth, PartitionFiles, SizeClass, size_class};
 

@@ -11,7 +11,7 @@ use crate::CarryRefusal;
 pub enum MaintainError {
     /// The catalog, or the commit.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Catalog(Box<CatalogError>),
     /// Reading or writing the table's files.
     #[error("cannot {action} of {table}: {}", source.message())]
     Files {
@@ -55,7 +55,7 @@ pub enum MaintainError {
         table: String,
         /// What hid it.
         #[source]
-        source: CatalogError,
+        source: Box<CatalogError>,
     },
     /// The listing lacks files that the table needs.
     #[error(
@@ -70,7 +70,9 @@ pub enum MaintainError {
         example: String,
     },
     /// The listing lacks the file that had just been written to learn the store's time.
-    #[error("{location} was written but is not in the listing: nothing was deleted; check the warehouse setting")]
+    #[error(
+        "{location} was written but is not in the listing: nothing was deleted; check the warehouse setting"
+    )]
     ProbeNotListed {
         /// The probe.
         location: String,
@@ -99,9 +101,18 @@ pub enum MaintainError {
     },
 }
 
+impl From<CatalogError> for MaintainError {
+    fn from(error: CatalogError) -> Self {
+        Self::Catalog(Box::new(error))
+    }
+}
+
 impl MaintainError {
     /// Says what was tried on which table.
-    pub(crate) fn files(action: &'static str, table: &iceberg::TableIdent) -> impl FnOnce(iceberg::Error) -> Self {
+    pub(crate) fn files(
+        action: &'static str,
+        table: &iceberg::TableIdent,
+    ) -> impl FnOnce(iceberg::Error) -> Self {
         let name = table.to_string();
         move |source| Self::Files { action, table: name, source: Box::new(source) }
     }
@@ -129,7 +140,7 @@ pub(crate) fn unless_conflict(
         CommitFailure::Refused { refusal: Refusal::Lease(refusal), .. } => Err(refusal.into()),
         CommitFailure::Failed { source, .. } => Err(source.into()),
         CommitFailure::OutcomeUnknown { source } => {
-            Err(MaintainError::OutcomeUnknown { table: table.to_string(), source })
+            Err(MaintainError::OutcomeUnknown { table: table.to_string(), source: Box::new(source) })
         }
     }
 }

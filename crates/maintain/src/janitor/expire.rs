@@ -131,7 +131,11 @@ async fn drop_snapshots(
             Err(failure) => {
                 let conflict = unless_conflict(table, failure)?;
                 if round == MAX_ROUNDS {
-                    return Err(MaintainError::Conflicts { table: table.to_string(), rounds: round, conflict });
+                    return Err(MaintainError::Conflicts {
+                        table: table.to_string(),
+                        rounds: round,
+                        conflict,
+                    });
                 }
                 round += 1;
             }

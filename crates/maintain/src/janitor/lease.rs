@@ -53,7 +53,9 @@ pub struct LeaseRecord {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseRefusal {
     /// Somebody else has it.
-    #[error("{holder} maintains the table until {expires_at_ms} (milliseconds since the epoch); wait, or end that one")]
+    #[error(
+        "{holder} maintains the table until {expires_at_ms} (milliseconds since the epoch); wait, or end that one"
+    )]
     Held {
         /// Who.
         holder: String,
@@ -67,7 +69,9 @@ pub enum LeaseRefusal {
         now_held_by: Option<String>,
     },
     /// The property is not a lease.
-    #[error("table property pulselake.maintenance-lease can't be read ({reason}); remove it when no maintenance runs")]
+    #[error(
+        "table property pulselake.maintenance-lease can't be read ({reason}); remove it when no maintenance runs"
+    )]
     Unreadable {
         /// Why.
         reason: String,
@@ -129,7 +133,9 @@ pub fn decide(
 pub fn present_lease(metadata: &TableMetadata) -> Result<Option<LeaseRecord>, LeaseRefusal> {
     let Some(text) = metadata.properties().get(LEASE_PROPERTY) else { return Ok(None) };
     let parsed = serde_json::from_str(text);
-    parsed.map(Some).map_err(|error: serde_json::Error| LeaseRefusal::Unreadable { reason: error.to_string() })
+    parsed
+        .map(Some)
+        .map_err(|error: serde_json::Error| LeaseRefusal::Unreadable { reason: error.to_string() })
 }
 
 /// The guard of the snapshot that sets the property; it carries the ledger as all maintenance does.
@@ -295,7 +301,8 @@ mod tests {
         let set = |expires_at_ms, renewed| Ok(Step::Set(held_by("a", expires_at_ms, renewed)));
         let held = Err(LeaseRefusal::Held { holder: "b".to_string(), expires_at_ms: 500 });
         let lost = |to: Option<&str>| Err(LeaseRefusal::Lost { now_held_by: to.map(str::to_string) });
-        let cases: [(&str, Option<&LeaseRecord>, Wish, i64, Result<Step, LeaseRefusal>); 11] = [
+        type Case<'a> = (&'a str, Option<&'a LeaseRecord>, Wish, i64, Result<Step, LeaseRefusal>);
+        let cases: [Case<'_>; 11] = [
             ("free", None, Wish::Take, 400, set(500, 0)),
             ("held by another", Some(&theirs), Wish::Take, 499, held.clone()),
             ("ended, but clocks may differ", Some(&theirs), Wish::Take, 509, held),

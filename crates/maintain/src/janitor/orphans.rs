@@ -8,6 +8,9 @@
 //! state. Such a file was not in the table when it was loaded, and no later commit may add it; what a later commit
 //! inherits is in the loaded state's current snapshot.
 //!
+//! Foreign procedures that add files written long ago and lying below the location (Spark's `add_files`, say) do not keep
+//! to this: import from elsewhere, or with the orphan pass off.
+//!
 //! **Clocks.** Ages are differences of times of the store's own clock: the pass writes a small probe file into the
 //! table's metadata directory before it lists, and takes the probe's modified time for now. How far host and store are
 //! apart does not matter. The probe shows besides that the listing covers the place.
@@ -133,7 +136,11 @@ pub async fn find_orphans(
         let mut missing = needed_but_unseen(&after, &seen).await?;
         missing.retain(|file| reachable.contains(file));
         if let Some(example) = missing.iter().min() {
-            return Err(MaintainError::ListingLacks { location, count: missing.len(), example: example.clone() });
+            return Err(MaintainError::ListingLacks {
+                location,
+                count: missing.len(),
+                example: example.clone(),
+            });
         }
     }
     reachable.add_table(&after).await?;
@@ -181,16 +188,17 @@ async fn list(
             (probe_seen, result.store_now_ms) = (true, file.modified_at_ms);
             continue;
         }
+        let is_reachable = reachable.contains_key(&key);
         let is_ours = is_inside(&file.location, location)
             && !foreign.iter().any(|directory| is_inside(&file.location, directory));
-        if !is_ours {
+        if !is_ours && !is_reachable {
             continue;
         }
         result.listed += 1;
-        if result.listed % 1000 == 0 {
+        if result.listed.is_multiple_of(1000) {
             progress(Step { phase: Phase::Listing, done: result.listed, total: None });
         }
-        if reachable.contains_key(&key) {
+        if is_reachable {
             result.seen.insert(key);
         } else {
             result.unreferenced.push(file);

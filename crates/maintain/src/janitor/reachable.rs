@@ -46,7 +46,10 @@ impl Reachable {
     }
 
     /// What some snapshots of `table` lead to.
-    pub(crate) async fn of_snapshots(table: &Table, snapshots: &[SnapshotRef]) -> Result<Self, MaintainError> {
+    pub(crate) async fn of_snapshots(
+        table: &Table,
+        snapshots: &[SnapshotRef],
+    ) -> Result<Self, MaintainError> {
         let mut reachable = Self::default();
         reachable.add_snapshots(table, snapshots).await?;
         Ok(reachable)
@@ -83,9 +86,12 @@ impl Reachable {
             self.add(snapshot.manifest_list(), directory);
         }
         let mut manifests = Vec::new();
-        let mut lists = futures::stream::iter(new.into_iter().map(|snapshot| read_list(table.clone(), snapshot)))
-            .buffer_unordered(CONCURRENT_READS);
-        while let Some(list) = lists.try_next().await.map_err(MaintainError::files(READ_LISTS, table.identifier()))? {
+        let mut lists =
+            futures::stream::iter(new.into_iter().map(|snapshot| read_list(table.clone(), snapshot)))
+                .buffer_unordered(CONCURRENT_READS);
+        while let Some(list) =
+            lists.try_next().await.map_err(MaintainError::files(READ_LISTS, table.identifier()))?
+        {
             for manifest in list {
                 self.add(&manifest.manifest_path, directory);
                 if self.read.insert(FileKey::of(&manifest.manifest_path)) {
@@ -152,7 +158,9 @@ pub async fn only_reachable_from(
     let mut lists =
         futures::stream::iter(snapshots.iter().cloned().map(|snapshot| read_list(table.clone(), snapshot)))
             .buffer_unordered(CONCURRENT_READS);
-    while let Some(list) = lists.try_next().await.map_err(MaintainError::files(READ_LISTS, table.identifier()))? {
+    while let Some(list) =
+        lists.try_next().await.map_err(MaintainError::files(READ_LISTS, table.identifier()))?
+    {
         for manifest in list {
             let key = FileKey::of(&manifest.manifest_path);
             // What a manifest that stays names, the table still leads to.

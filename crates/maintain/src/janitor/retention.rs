@@ -65,7 +65,12 @@ impl SnapshotGraph {
 
 /// The ids of the snapshots that expire at `now_ms` (milliseconds since the epoch), oldest first. `needed` are the
 /// snapshots that unfinished plans read.
-pub fn expiring(graph: &SnapshotGraph, needed: &HashSet<i64>, rules: RetentionRules, now_ms: i64) -> Vec<i64> {
+pub fn expiring(
+    graph: &SnapshotGraph,
+    needed: &HashSet<i64>,
+    rules: RetentionRules,
+    now_ms: i64,
+) -> Vec<i64> {
     let by_id: HashMap<i64, &SnapshotFacts> =
         graph.snapshots.iter().map(|snapshot| (snapshot.snapshot_id, snapshot)).collect();
     let mut newest: HashSet<i64> = HashSet::new();
@@ -115,10 +120,13 @@ mod tests {
         RetentionRules { max_age_ms, min_snapshots }
     }
 
+    /// Name, graph, needed, rules, now, what expires.
+    type Case = (&'static str, SnapshotGraph, HashSet<i64>, RetentionRules, i64, Vec<i64>);
+
     #[test]
     fn named_cases() {
         let none = HashSet::new();
-        let cases: [(&str, SnapshotGraph, HashSet<i64>, RetentionRules, i64, Vec<i64>); 8] = [
+        let cases: [Case; 8] = [
             ("no snapshots", SnapshotGraph::default(), none.clone(), rules(0, 0), 100, vec![]),
             ("all young", line(5), none.clone(), rules(100, 0), 50, vec![]),
             ("exactly as old as allowed", line(3), none.clone(), rules(9, 1), 10, vec![]),
@@ -132,7 +140,14 @@ mod tests {
                 1000,
                 vec![1, 3, 4],
             ),
-            ("an unfinished plan holds its snapshot", line(4), HashSet::from([2]), rules(1, 1), 1000, vec![1, 3]),
+            (
+                "an unfinished plan holds its snapshot",
+                line(4),
+                HashSet::from([2]),
+                rules(1, 1),
+                1000,
+                vec![1, 3],
+            ),
             (
                 "rolled back: the newer ones are no ancestry",
                 SnapshotGraph { current: Some(2), ..line(4) },

@@ -134,7 +134,8 @@ pub async fn run_sweep(
     let which = Expiring::ByAge { rules: settings.retention, needed };
     report.expire = expire(tools.catalog, tools.store, table, tools.limits, which, lease, progress).await?;
     let files: Vec<String> = plan.orphans.orphans.iter().map(|orphan| orphan.location.clone()).collect();
-    report.orphans.deleted = delete_files(tools.store, &files, Phase::DeletingOrphans, lease, progress).await?;
+    report.orphans.deleted =
+        delete_files(tools.store, &files, Phase::DeletingOrphans, lease, progress).await?;
     Ok(report)
 }
 

@@ -12,7 +12,9 @@ use futures::{StreamExt, TryStreamExt};
 use iceberg::TableIdent;
 use iceberg::spec::{Literal, PartitionSpec, PrimitiveLiteral, Struct, Transform};
 use iceberg::table::Table;
-use pulselake_commit::{Catalog, ChangeKind, CommitLimits, OverwritePartitions, TableChange, back_off, commit};
+use pulselake_commit::{
+    Catalog, ChangeKind, CommitLimits, OverwritePartitions, TableChange, back_off, commit,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -71,7 +73,10 @@ pub fn ends_at_ms(transform: Transform, value: i32) -> Option<i64> {
 /// The place of the first time field in the partition's values, and its transform.
 fn time_field(spec: &PartitionSpec) -> Option<(usize, Transform)> {
     let is_time = |transform| ends_at_ms(transform, 0).is_some();
-    spec.fields().iter().position(|field| is_time(field.transform)).map(|at| (at, spec.fields()[at].transform))
+    spec.fields()
+        .iter()
+        .position(|field| is_time(field.transform))
+        .map(|at| (at, spec.fields()[at].transform))
 }
 
 fn is_over(partition: &Struct, at: usize, transform: Transform, cutoff_ms: i64) -> bool {
@@ -93,7 +98,8 @@ pub async fn plan_ttl(table: &Table, keep: Duration, now: DateTime<Utc>) -> Resu
     let cutoff_ms = now.timestamp_millis().saturating_sub(keep.as_millis() as i64);
     let failed = || MaintainError::files("read the manifests", table.identifier());
     let list = table.manifest_list_reader(snapshot).load().await.map_err(failed())?;
-    let wanted = list.consume_entries().into_iter().filter(|manifest| manifest.partition_spec_id == spec.spec_id());
+    let wanted =
+        list.consume_entries().into_iter().filter(|manifest| manifest.partition_spec_id == spec.spec_id());
     let reading = wanted.map(|manifest| {
         let file_io = table.file_io().clone();
         async move { manifest.load_manifest(&file_io).await }
@@ -147,7 +153,11 @@ pub async fn apply_ttl(
             Err(failure) => {
                 let conflict = unless_conflict(table, failure)?;
                 if round == MAX_ROUNDS {
-                    return Err(MaintainError::Conflicts { table: table.to_string(), rounds: round, conflict });
+                    return Err(MaintainError::Conflicts {
+                        table: table.to_string(),
+                        rounds: round,
+                        conflict,
+                    });
                 }
                 back_off(round).await;
                 round += 1;

@@ -2,13 +2,17 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod cells;
+pub mod numbers;
+pub mod people;
+
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use futures::TryStreamExt;
 use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::spec::{
@@ -18,10 +22,11 @@ use iceberg::spec::{
 use iceberg::table::Table;
 use iceberg::writer::file_writer::location_generator::{DefaultLocationGenerator, LocationGenerator};
 use iceberg::writer::file_writer::{FileWriter, FileWriterBuilder, ParquetWriterBuilder};
-use iceberg::{NamespaceIdent, Runtime, TableCreation, TableIdent};
+use iceberg::{NamespaceIdent, Runtime, TableCreation, TableIdent, TableUpdate};
 use parquet::file::properties::WriterProperties;
+use pulselake_commit::catalog::SwapBounds;
 use pulselake_commit::catalog::sql::SqlCatalog;
-use pulselake_commit::{Catalog, ChangeKind, CommitLimits, RowDelta, TableChange, Unguarded, commit};
+use pulselake_commit::{Catalog, ChangeKind, CommitLimits, RowDelta, Swap, TableChange, Unguarded, commit};
 use pulselake_maintain::janitor::{Progress, Reachable, Step, Tools, canonical, only_reachable_from};
 use pulselake_read::read_table;
 use pulselake_store::{StoreSettings, Warehouse};
@@ -73,14 +78,13 @@ impl SmallLake {
             NestedField::optional(id, *column, Type::Primitive(primitive.clone())).into()
         });
         let schema = Schema::builder().with_fields(fields).build().unwrap();
-        let parts = partition.iter().zip(1000..).map(|((source_id, field, transform), id)| {
-            UnboundPartitionField {
+        let parts =
+            partition.iter().zip(1000..).map(|((source_id, field, transform), id)| UnboundPartitionField {
                 source_id: *source_id,
                 field_id: Some(id),
                 name: (*field).to_string(),
                 transform: *transform,
-            }
-        });
+            });
         let spec = UnboundPartitionSpec::builder()
             .with_spec_id(0)
             .add_partition_fields(parts.collect::<Vec<_>>())
@@ -132,12 +136,41 @@ impl SmallLake {
         let mut delete = write_parquet(&loaded, key_schema, partition.clone(), vec![key.1]).await;
         delete.content(DataContentType::EqualityDeletes).equality_ids(Some(vec![key.0]));
         let data = write_data(&loaded, partition, columns).await;
-        let delta = RowDelta { data: vec![data], deletes: vec![delete.build().unwrap()], must_exist: HashSet::new() };
+        let delta =
+            RowDelta { data: vec![data], deletes: vec![delete.build().unwrap()], must_exist: HashSet::new() };
+        self.land(table, ChangeKind::RowDelta(delta)).await;
+    }
+
+    /// Deletes rows of a file by position.
+    pub async fn delete_positions(&self, table: &TableIdent, file: &DataFile, positions: Vec<i64>) {
+        let loaded = self.load(table).await;
+        let field =
+            |id, name: &str, primitive| NestedField::required(id, name, Type::Primitive(primitive)).into();
+        // Ids that the Iceberg spec reserves for them.
+        let fields = [
+            field(2_147_483_546, "file_path", PrimitiveType::String),
+            field(2_147_483_545, "pos", PrimitiveType::Long),
+        ];
+        let schema = Arc::new(Schema::builder().with_fields(fields).build().unwrap());
+        let paths: ArrayRef = Arc::new(StringArray::from(vec![file.file_path(); positions.len()]));
+        let columns = vec![paths, Arc::new(Int64Array::from(positions)) as ArrayRef];
+        let mut delete = write_parquet(&loaded, schema, file.partition().clone(), columns).await;
+        delete.content(DataContentType::PositionDeletes);
+        let must_exist = HashSet::from([file.file_path().to_string()]);
+        let delta = RowDelta { data: Vec::new(), deletes: vec![delete.build().unwrap()], must_exist };
         self.land(table, ChangeKind::RowDelta(delta)).await;
     }
 
     pub async fn land(&self, table: &TableIdent, kind: ChangeKind) {
         commit(&self.catalog, table, &change(kind), &Unguarded, &self.limits).await.unwrap();
+    }
+
+    /// Changes the metadata without a snapshot, as another engine may.
+    pub async fn update(&self, table: &TableIdent, updates: Vec<TableUpdate>) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let bounds = SwapBounds { deadline, answer_timeout: Duration::from_secs(30) };
+        let swap = self.catalog.swap(&self.load(table).await, Vec::new(), updates, bounds).await;
+        assert!(matches!(swap, Swap::Done(_)), "{swap:?}");
     }
 
     /// The table's directory.

@@ -23,6 +23,8 @@ pub(super) struct Reason {
     transport: Option<Transport>,
     /// Text of last resort.
     words: String,
+    /// Not S3 failed but what gives keys to machines and containers.
+    no_keys: bool,
 }
 
 /// How a request ended without an answer.
@@ -61,7 +63,10 @@ impl Reason {
             None => first_words(&text),
         };
         let message = tag(&text, "Message").map(|message| first_words(&message));
-        Self { code, message, status, transport: transport.map(|(kind, _)| kind), words }
+        let no_keys = ["/latest/api/token", "/latest/meta-data/", "//169.254.170.2"]
+            .iter()
+            .any(|address| text.contains(address));
+        Self { code, message, status, transport: transport.map(|(kind, _)| kind), words, no_keys }
     }
 
     /// A file that is not there; not so its bucket or, with some stores, the key that was to open it.
@@ -92,6 +97,12 @@ impl Reason {
         let for_a_person = |advice: String| Verdict { may_pass: false, advice };
         let passing = |advice: String| Verdict { may_pass: true, advice };
         let endpoint = settings.describe_endpoint();
+        if self.no_keys {
+            return for_a_person(
+                "; no keys are set and this machine gives none: set s3.access-key-id and s3.secret-access-key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    .to_string(),
+            );
+        }
         match (self.code.as_deref(), self.status) {
             (Some("NoSuchBucket"), _) => for_a_person(format!(
                 "; make the bucket {bucket} at {endpoint}, or set another warehouse or endpoint"
@@ -144,10 +155,6 @@ impl Reason {
                 format!("; {endpoint} can't be reached: check s3.endpoint and the network")
             }
             Some(Transport::Broken) => format!("; the connection to {endpoint} broke"),
-            None if settings.credentials.is_none() && !settings.anonymous => {
-                "; set s3.access-key-id and s3.secret-access-key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-                    .to_string()
-            }
             None => String::new(),
         }
     }
@@ -165,7 +172,10 @@ impl Reason {
 fn tag(text: &str, name: &str) -> Option<String> {
     let (_, after) = text.split_once(&format!("<{name}>"))?;
     let (value, _) = after.split_once(&format!("</{name}>"))?;
-    Some(value.to_string())
+    let plain = [("&#34;", "\""), ("&quot;", "\""), ("&#39;", "'"), ("&apos;", "'"), ("&amp;", "&")]
+        .iter()
+        .fold(value.to_string(), |text, (entity, letter)| text.replace(entity, letter));
+    Some(plain)
 }
 
 /// At most a line, without anything that looks like a whole answer.
@@ -248,6 +258,11 @@ mod tests {
             ("Server returned non-2xx status code: 503 Service Unavailable: ", "overloaded", true),
             ("Server returned non-2xx status code: 500 Internal Server Error: ", "HTTP status 500", true),
             ("Server returned non-2xx status code: 507 Insufficient Storage: ", "free space", true),
+            (
+                "Error performing PUT http://169.254.169.254/latest/api/token in 9s - HTTP error: sending",
+                "no keys are set",
+                false,
+            ),
             ("Received redirect without LOCATION, this normally", "s3.region", false),
         ] {
             let error = explained(text);

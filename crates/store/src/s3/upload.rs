@@ -2,7 +2,7 @@
 //!
 //! A reader sees nothing of it before `close`, then all. Parts travel at once, as many as the settings allow, so a writer
 //! never holds more than that and one part more. An upload that failed or was dropped is aborted, so that its parts don't
-//! stay and cost; only a killed process leaves them, for the bucket's life-cycle rule.
+//! stay and cost; only a process that ends meanwhile leaves them, for the bucket's life-cycle rule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,7 +206,7 @@ async fn is_complete(place: &Place, upload: &Upload) -> bool {
     let options = GetOptions { head: true, ..GetOptions::default() };
     let Ok(found) = client.get_opts(&place.key, options).await else { return false };
     let mark = found.attributes.get(&Attribute::Metadata(UPLOAD_ID.into()));
-    mark.is_none()
+    mark.is_some_and(|id| id.as_ref() == upload.id)
 }
 
 async fn abort(place: Place, upload: Arc<Upload>, mut parts: JoinSet<object_store::Result<()>>) {

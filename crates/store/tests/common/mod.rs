@@ -1,6 +1,6 @@
 //! The stores that the tests run on.
 
-#![allow(dead_code)]
+#![allow(dead_code, missing_docs)]
 
 pub mod proxy;
 

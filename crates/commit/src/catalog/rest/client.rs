@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -163,7 +163,7 @@ impl RestClient {
         &self,
         parent: Option<&NamespaceIdent>,
     ) -> Result<Vec<Vec<String>>, RestFailure> {
-        let parent = parent.map(NamespaceIdent::to_url_string);
+        let parent = parent.map(|levels| levels.join(&decoded(&self.separator)));
         let mut found = Vec::new();
         let mut pages = Pages::default();
         loop {
@@ -311,6 +311,14 @@ fn encoded(name: &str) -> String {
     result
 }
 
+/// What a part of a query stands for.
+fn decoded(text: &str) -> String {
+    match Url::parse(&format!("http://localhost/?separator={text}")) {
+        Ok(url) => url.query_pairs().map(|(_, value)| value.into_owned()).collect(),
+        Err(_) => text.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,6 +334,11 @@ mod tests {
         ] {
             assert_eq!(encoded(name), path);
         }
+    }
+
+    #[test]
+    fn separators_are_decoded_for_queries() {
+        assert_eq!((decoded("%1F").as_str(), decoded("%2E").as_str(), decoded(".").as_str()), ("\u{1f}", ".", "."));
     }
 
     #[test]
