@@ -48,9 +48,9 @@ pub(crate) fn run(args: &MaintainArgs) -> anyhow::Result<ExitCode> {
         for table in tables {
             match maintain(&lake, &settings, &table, args.dry_run).await {
                 Ok(report) => document.tables.push(report),
-                Err(error) => document
-                    .failed
-                    .push(FailedTable { table: table.to_string(), error: error.to_string() }),
+                Err(error) => {
+                    document.failed.push(FailedTable { table: table.to_string(), error: error.to_string() })
+                }
             }
         }
         anyhow::Ok(document)

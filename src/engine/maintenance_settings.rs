@@ -40,7 +40,10 @@ pub(crate) fn maintainer_name() -> String {
 
 /// The lease of maintainers.
 pub(crate) fn lease_settings(settings: &Settings) -> LeaseSettings {
-    LeaseSettings { duration: Duration::from_millis(settings.maintenance.lease_ms), ..LeaseSettings::default() }
+    LeaseSettings {
+        duration: Duration::from_millis(settings.maintenance.lease_ms),
+        ..LeaseSettings::default()
+    }
 }
 
 /// Which snapshots stay.

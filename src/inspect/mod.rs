@@ -6,6 +6,7 @@
 pub(crate) mod checks;
 mod evidence;
 mod ledgers;
+mod marks;
 mod offsets;
 pub(crate) mod quarantine;
 pub(crate) mod read;

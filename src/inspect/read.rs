@@ -14,6 +14,7 @@ use pulselake_model::tables::HotTable;
 use super::checks::{all_checks, untrusted};
 use super::evidence::{BronzeRow, Collector, Evidence, GoldRowSeen};
 use super::ledgers::Ledgers;
+use super::marks::Marks;
 use super::report::{AuditReport, AuditedSnapshot};
 use super::rows::Rows;
 
@@ -73,8 +74,9 @@ pub(crate) async fn audit(lake: &Lake) -> anyhow::Result<AuditReport> {
         return Ok(AuditReport::new(snapshots.to_vec(), failures));
     }
     let ledgers = views.ledgers()?;
+    let marks = Marks::of(&views)?;
     let evidence = gather(&views, &ledgers).await?;
-    Ok(AuditReport::new(snapshots.to_vec(), all_checks(&ledgers, &evidence)))
+    Ok(AuditReport::new(snapshots.to_vec(), all_checks(&ledgers, &evidence, &marks)))
 }
 
 async fn gather(views: &Views, ledgers: &Ledgers) -> anyhow::Result<Evidence> {

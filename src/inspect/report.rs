@@ -1,6 +1,7 @@
 //! The audit's result: named checks, for people and as JSON.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
@@ -138,6 +139,15 @@ impl Checks {
         }
         let difference = format!("{found} ({:+}){}", found - expected, where_it_differs());
         self.push(name, Status::Failed, expectation, difference);
+    }
+
+    /// A number that must lie in a range; `why` says where its ends come from.
+    pub(crate) fn between(&mut self, name: &'static str, range: RangeInclusive<i64>, why: &str, found: i64) {
+        let (low, high) = (*range.start(), *range.end());
+        if low == high {
+            return self.equal(name, low, why, found);
+        }
+        self.holds(name, range.contains(&found), &format!("{low} to {high} {why}"), found.to_string());
     }
 
     /// Something that must not be: `what` begins with "no" or "none".

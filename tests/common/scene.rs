@@ -23,9 +23,20 @@ const HASTE: [&str; 9] = [
     "http.bind=",
 ];
 
+/// Catalog and warehouse that are not the data directory's.
+#[derive(Clone, Default)]
+pub struct Elsewhere {
+    /// What every command gets beside its own arguments: `--catalog`, `--warehouse`, `--set …`.
+    pub arguments: Vec<String>,
+    /// Variables of every command.
+    pub environment: Vec<(String, String)>,
+}
+
 /// See the module. A test that fails leaves its directory behind.
 pub struct Scene {
     directory: Option<TempDir>,
+    /// Nothing where the tables are in the data directory.
+    pub elsewhere: Elsewhere,
     /// The topic, and the group's name.
     pub topic: String,
     /// Partitions of the topic.
@@ -46,7 +57,13 @@ impl Scene {
     /// A scene for a source that is not Kafka.
     pub fn without_topic(name: &str) -> Self {
         let directory = tempfile::Builder::new().prefix(&format!("pulselake-{name}-")).tempdir().unwrap();
-        Self { directory: Some(directory), topic: String::new(), partitions: 0, engines: AtomicUsize::new(0) }
+        Self {
+            directory: Some(directory),
+            elsewhere: Elsewhere::default(),
+            topic: String::new(),
+            partitions: 0,
+            engines: AtomicUsize::new(0),
+        }
     }
 
     /// A directory for whatever the test needs.
@@ -98,6 +115,7 @@ impl Scene {
     /// Arguments that commands with an engine have in common.
     pub fn common_arguments(&self, settings: &[&str]) -> Vec<String> {
         let mut arguments = vec!["--data-dir".to_owned(), self.data_dir().display().to_string()];
+        arguments.extend(self.elsewhere.arguments.iter().cloned());
         for setting in HASTE.iter().chain(settings) {
             arguments.extend(["--set".to_owned(), (*setting).to_owned()]);
         }
@@ -108,7 +126,9 @@ impl Scene {
     pub fn start_with(&self, arguments: &[String], failpoints: &str) -> Engine {
         let number = self.engines.fetch_add(1, Ordering::Relaxed) + 1;
         let log = self.directory().join(format!("engine-{number}.log"));
-        Engine::start(arguments, &[("FAILPOINTS", failpoints)], &log)
+        let own = self.elsewhere.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment: Vec<(&str, &str)> = own.chain([("FAILPOINTS", failpoints)]).collect();
+        Engine::start(arguments, &environment, &log)
     }
 
     /// Starts `pulselake run`.

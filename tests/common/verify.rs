@@ -77,6 +77,8 @@ impl Scene {
         let topic = format!("source.topic={topic}");
         let mut command = Command::new(BINARY);
         command.args(words).arg("--data-dir").arg(self.data_dir()).args(["--set", &topic]);
+        let environment = self.elsewhere.environment.iter().map(|(name, value)| (name, value));
+        command.args(&self.elsewhere.arguments).envs(environment);
         command.env_remove("PULSELAKE_CONFIG").output().unwrap()
     }
 }

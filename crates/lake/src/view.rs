@@ -42,6 +42,11 @@ impl TableView {
         self.loaded.metadata().current_snapshot_id()
     }
 
+    /// A table property.
+    pub fn property(&self, key: &str) -> Option<&str> {
+        self.loaded.metadata().properties().get(key).map(String::as_str)
+    }
+
     /// What the table had consumed; as [`Lake::ledger`].
     pub fn ledger(&self) -> Result<Option<Ledger>, LakeError> {
         trusted_ledger(self.table, self.loaded.metadata())

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use iceberg::io::FileIOBuilder;
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, NestedField, PrimitiveType, Schema, Struct,
-    Type,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, NestedField, PrimitiveType,
+    Schema, Struct, Type,
 };
 use iceberg::table::Table;
 use iceberg::{NamespaceIdent, Runtime, TableCreation, TableIdent};
@@ -55,8 +55,12 @@ const START_US: i64 = 1_780_000_000_000_000;
 fn raw_events() -> Vec<Column> {
     use PrimitiveType::{Int, Long, String as Text, Timestamptz};
     vec![
-        ("event_id", Text, |numbers, _| Value::Text(format!("{:016x}{:016x}", numbers.next(), numbers.next()))),
-        ("event_timestamp", Timestamptz, |numbers, row| Value::Time(START_US + row * 100 + numbers.below(1_000_000))),
+        ("event_id", Text, |numbers, _| {
+            Value::Text(format!("{:016x}{:016x}", numbers.next(), numbers.next()))
+        }),
+        ("event_timestamp", Timestamptz, |numbers, row| {
+            Value::Time(START_US + row * 100 + numbers.below(1_000_000))
+        }),
         ("video_id", Text, |numbers, _| {
             let most = 1 + numbers.below(50_000) as u64;
             Value::Text(format!("v_{}", numbers.below(most)))
@@ -83,7 +87,9 @@ fn video_stats() -> Vec<Column> {
     vec![
         ("source_partition", Int, |_, row| Value::Int((row % 5_000 % 12) as i32)),
         ("video_id", Text, |_, row| Value::Text(format!("v_{}", row % 5_000))),
-        ("window_start", Timestamptz, |_, row| Value::Time(START_US / 60_000_000 * 60_000_000 + row / 5_000 * 60_000_000)),
+        ("window_start", Timestamptz, |_, row| {
+            Value::Time(START_US / 60_000_000 * 60_000_000 + row / 5_000 * 60_000_000)
+        }),
         ("window_end", Timestamptz, |_, row| {
             Value::Time(START_US / 60_000_000 * 60_000_000 + (row / 5_000 + 1) * 60_000_000)
         }),
@@ -99,7 +105,12 @@ fn video_stats() -> Vec<Column> {
     ]
 }
 
-fn batch(table: &Table, columns: &[Column], numbers: &mut Numbers, rows: std::ops::Range<i64>) -> Outcome<RecordBatch> {
+fn batch(
+    table: &Table,
+    columns: &[Column],
+    numbers: &mut Numbers,
+    rows: std::ops::Range<i64>,
+) -> Outcome<RecordBatch> {
     let arrow = iceberg::arrow::schema_to_arrow_schema(table.metadata().current_schema())?;
     let mut arrays: Vec<ArrayRef> = Vec::new();
     for (_, _, value) in columns {
@@ -158,7 +169,10 @@ async fn main() -> Outcome<()> {
     let always = ClosedRule::Always;
     let tables: BTreeMap<&str, (Vec<Column>, TablePolicy, i64)> = BTreeMap::from([
         ("raw_events", (raw_events(), TablePolicy { closed: always, ..TablePolicy::raw_events() }, 50_000)),
-        ("video_stats", (video_stats(), TablePolicy { closed: always, ..TablePolicy::video_stats() }, 50_000)),
+        (
+            "video_stats",
+            (video_stats(), TablePolicy { closed: always, ..TablePolicy::video_stats() }, 50_000),
+        ),
     ]);
     for (name, (columns, policy, rows_each)) in tables {
         let fields = columns.iter().zip(1..).map(|((column, primitive, _), id)| {

@@ -9,6 +9,10 @@ use iceberg::spec::TableMetadata;
 use pulselake_commit::{Guard, Judgement, Riders, nearest_summary_value};
 use pulselake_ledger::{AncestryVerdict, LedgerError, PROPERTY, judge_ancestry};
 
+/// Table property that says that rows were folded: set once, never removed. An audit can't tell late from other events by
+/// their revision any more.
+pub const FOLDED_PROPERTY: &str = "pulselake.folded";
+
 /// Lets maintenance pass on tables whose ledger is sound, and on tables without one.
 #[derive(Clone, Copy, Debug)]
 pub struct CarryLedger;

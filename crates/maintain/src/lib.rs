@@ -9,5 +9,5 @@ pub mod health;
 pub mod janitor;
 mod round;
 
-pub use carry::{CarryLedger, CarryRefusal};
+pub use carry::{CarryLedger, CarryRefusal, FOLDED_PROPERTY};
 pub use round::{RoundError, RoundReport, RoundSettings, maintain_table};

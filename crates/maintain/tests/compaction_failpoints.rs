@@ -10,15 +10,17 @@ use armed::{Armed, turn};
 use iceberg::TableIdent;
 use iceberg::spec::{FormatVersion, PrimitiveType, Struct};
 use pulselake_maintain::compaction::{
-    AFTER_COMMIT, BEFORE_COMMIT, BEFORE_OUTPUT_CLOSE, Compaction, CompactionError, CompactionReport, TablePolicy,
-    compact_table,
+    AFTER_COMMIT, BEFORE_COMMIT, BEFORE_OUTPUT_CLOSE, Compaction, CompactionError, CompactionReport,
+    TablePolicy, compact_table,
 };
 use support::{Lake, longs, schema};
 
 async fn table_of_five_files(lake: &Lake) -> TableIdent {
-    let ident = lake.create("t", FormatVersion::V2, schema(&[("id", PrimitiveType::Long, true)]), &[], &["id"]).await;
+    let ident =
+        lake.create("t", FormatVersion::V2, schema(&[("id", PrimitiveType::Long, true)]), &[], &["id"]).await;
     for file in 0..5 {
-        lake.append(&ident, vec![lake.write(&ident, Struct::empty(), vec![longs([file, 100 + file])]).await]).await;
+        lake.append(&ident, vec![lake.write(&ident, Struct::empty(), vec![longs([file, 100 + file])]).await])
+            .await;
     }
     ident
 }

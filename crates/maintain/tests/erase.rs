@@ -22,7 +22,7 @@ use pulselake_maintain::erase::{
 use pulselake_read::{PartitionPredicate, plan_table};
 use small_lake::cells::files_naming;
 use small_lake::people::{USER, at_once, events, events_table, texts, user};
-use small_lake::{SmallLake, silent};
+use small_lake::{SmallLake, change, silent};
 
 /// Rejected records.
 async fn invalid_table(lake: &SmallLake, values: &[&[u8]]) -> TableIdent {

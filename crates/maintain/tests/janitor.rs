@@ -16,6 +16,7 @@ use futures::stream::BoxStream;
 use iceberg::TableIdent;
 use iceberg::spec::{DataContentType, DataFile, Literal, PrimitiveType, Struct, Transform};
 use pulselake_commit::ChangeKind;
+use pulselake_maintain::erase::{EraseSettings, Subject, erase};
 use pulselake_maintain::health::{OrphanLook, inspect};
 use pulselake_maintain::janitor::{
     Expiring, FileStore, Lease, LeaseSettings, MaintainError, OrphanSettings, SweepSettings, Tools,
@@ -163,6 +164,18 @@ async fn a_table_at_rest_gets_no_snapshots() {
     assert!(lake.on_disk(&table).iter().all(|file| !file.contains("pulselake-clock")));
 }
 
+/// Actors spawn them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_work_can_move_between_threads() {
+    fn is_send<T: Send>(_: &T) {}
+    let lake = SmallLake::new().await;
+    let (settings, table) = (at_once(1, HOUR), TableIdent::from_strs(["small", "none"]).unwrap());
+    is_send(&sweep(lake.tools(), &table, &settings, "test", false, silent()));
+    is_send(&inspect(&lake.catalog, &table, None));
+    let (subject, erasing) = (Subject::User("u".to_string()), EraseSettings::default());
+    is_send(&erase(lake.tools(), &subject, &erasing, "test", true, silent()));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_file_stops_the_orphan_pass() {
     let (lake, table) = used_lake().await;
@@ -278,7 +291,7 @@ async fn health_counts_what_is_there() {
     assert_eq!((health.data_files.count, health.data_files.records), (2, 91));
     assert_eq!(health.data_files.by_size[0].files, 2);
     assert_eq!(health.snapshots.count, 11);
-    assert_eq!(health.metadata_versions, 6);
+    assert_eq!((health.metadata_versions, health.format_version), (6, 2));
     assert_eq!(health.busiest_partitions.len(), 1);
     assert_eq!(health.orphans, None);
     let json = serde_json::to_value(&health).unwrap();

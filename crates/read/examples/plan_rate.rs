@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use iceberg::io::FileIOBuilder;
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Literal, NestedField, PrimitiveType,
-    Schema, Struct, Transform, Type, UnboundPartitionSpec,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Literal, NestedField,
+    PrimitiveType, Schema, Struct, Transform, Type, UnboundPartitionSpec,
 };
 use iceberg::{NamespaceIdent, Runtime, TableCreation, TableIdent};
 use pulselake_commit::catalog::sql::SqlCatalog;
@@ -27,7 +27,9 @@ fn data_file(location: &str, number: usize, columns: i32) -> Outcome<DataFile> {
     let hour = i32::try_from(480_000 + number / 200)?;
     Ok(DataFileBuilder::default()
         .content(DataContentType::Data)
-        .file_path(format!("{location}/data/event_timestamp_hour={hour}/0192f0c5-1234-7abc-8def-{number:012}-0.parquet"))
+        .file_path(format!(
+            "{location}/data/event_timestamp_hour={hour}/0192f0c5-1234-7abc-8def-{number:012}-0.parquet"
+        ))
         .file_format(DataFileFormat::Parquet)
         .partition(Struct::from_iter([Some(Literal::int(hour))]))
         .partition_spec_id(0)
@@ -56,7 +58,9 @@ async fn main() -> Outcome<()> {
         let primitive = if id == 1 { PrimitiveType::Timestamptz } else { PrimitiveType::Long };
         Arc::new(NestedField::required(id, format!("c{id}"), Type::Primitive(primitive)))
     });
-    let spec = UnboundPartitionSpec::builder().add_partition_field(1, "c1_hour".to_string(), Transform::Hour)?.build();
+    let spec = UnboundPartitionSpec::builder()
+        .add_partition_field(1, "c1_hour".to_string(), Transform::Hour)?
+        .build();
     let location = format!("file://{}/many", directory.path().display());
     let creation = TableCreation::builder()
         .name("many".to_string())
@@ -69,7 +73,8 @@ async fn main() -> Outcome<()> {
     let ident = TableIdent::new(namespace, "many".to_string());
     let numbers: Vec<usize> = (0..files).collect();
     for part in numbers.chunks(FILES_PER_COMMIT) {
-        let added = part.iter().map(|&number| data_file(&location, number, columns)).collect::<Outcome<Vec<_>>>()?;
+        let added =
+            part.iter().map(|&number| data_file(&location, number, columns)).collect::<Outcome<Vec<_>>>()?;
         let kind = ChangeKind::Append { files: added };
         let change = TableChange { commit_id: format!("commit-{}", part[0]), kind };
         commit(&catalog, &ident, &change, &Unguarded, &CommitLimits::default())
@@ -80,7 +85,12 @@ async fn main() -> Outcome<()> {
     for _ in 0..3 {
         let begun = Instant::now();
         let plan = plan_table(&table, None, &PartitionPredicate::all()).await?;
-        println!("all: {} files of {} manifests in {:?}", plan.files.len(), plan.manifests.len(), begun.elapsed());
+        println!(
+            "all: {} files of {} manifests in {:?}",
+            plan.files.len(),
+            plan.manifests.len(),
+            begun.elapsed()
+        );
     }
     let one_day = PartitionPredicate::all().between("c1_hour", Datum::int(480_000), Datum::int(480_023));
     let begun = Instant::now();

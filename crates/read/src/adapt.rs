@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float32Array, Float64Array, Int32Array,
-    Int64Array, LargeBinaryArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StringArray, StructArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array,
+    LargeBinaryArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StringArray, StructArray,
     UInt32Array, new_null_array,
 };
 use arrow::compute::{cast, take};
@@ -41,7 +41,8 @@ pub(crate) fn initial_defaults(schema: &Schema) -> Result<HashMap<i32, DefaultCo
     let mut defaults = HashMap::new();
     for field in schema.as_struct().fields() {
         let Some(literal) = &field.initial_default else { continue };
-        let unsupported = || ArrowError::NotYetImplemented(format!("the initial default of column {}", field.name));
+        let unsupported =
+            || ArrowError::NotYetImplemented(format!("the initial default of column {}", field.name));
         let Literal::Primitive(primitive) = literal else { return Err(unsupported()) };
         let plain: ArrayRef = match primitive {
             PrimitiveLiteral::Boolean(value) => Arc::new(BooleanArray::from(vec![*value])),
@@ -76,11 +77,12 @@ pub(crate) fn adapt_batch(
         .collect();
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
-        let found = field_id(field).and_then(|id| by_id.get(&id).copied().map(Ok).or_else(|| Some(Err(id))));
-        columns.push(match found {
-            Some(Ok(index)) => convert(batch.column(index), field)?,
-            Some(Err(id)) if defaults.contains_key(&id) => defaults[&id].repeated(rows)?,
-            _ => absent(field, rows)?,
+        let id = field_id(field);
+        let in_file = id.and_then(|id| by_id.get(&id)).map(|&index| batch.column(index));
+        columns.push(match (in_file, id.and_then(|id| defaults.get(&id))) {
+            (Some(column), _) => convert(column, field)?,
+            (None, Some(default)) => default.repeated(rows)?,
+            (None, None) => absent(field, rows)?,
         });
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -150,14 +152,17 @@ fn convert_struct(array: &StructArray, wanted: &Fields) -> Result<ArrayRef, Arro
             None => absent(field, array.len()),
         })
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Arc::new(StructArray::try_new_with_length(wanted.clone(), columns, array.nulls().cloned(), array.len())?))
+    Ok(Arc::new(StructArray::try_new_with_length(
+        wanted.clone(),
+        columns,
+        array.nulls().cloned(),
+        array.len(),
+    )?))
 }
 
 /// Iceberg's type promotions, and differences that only Arrow makes.
 fn is_widening(from: &DataType, to: &DataType) -> bool {
-    use DataType::{
-        Date32, Decimal128, Float32, Float64, Int32, Int64, LargeUtf8, Timestamp, Utf8,
-    };
+    use DataType::{Date32, Decimal128, Float32, Float64, Int32, Int64, LargeUtf8, Timestamp, Utf8};
     match (from, to) {
         (Int32, Int64) | (Float32, Float64) | (LargeUtf8, Utf8) => true,
         (Decimal128(from_digits, from_scale), Decimal128(to_digits, to_scale)) => {
@@ -191,8 +196,12 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_id_and_widened() {
-        let file = (field("old name", DataType::Int32, false, 7), Arc::new(Int32Array::from(vec![1, -2])) as ArrayRef);
-        let table = vec![field("added", DataType::Utf8, true, 8), field("new name", DataType::Int64, false, 7)];
+        let file = (
+            field("old name", DataType::Int32, false, 7),
+            Arc::new(Int32Array::from(vec![1, -2])) as ArrayRef,
+        );
+        let table =
+            vec![field("added", DataType::Utf8, true, 8), field("new name", DataType::Int64, false, 7)];
         let batch = adapted(file, table).unwrap();
         assert_eq!(batch.column(0).null_count(), 2);
         assert_eq!(batch.column(1).as_primitive::<arrow::datatypes::Int64Type>().values(), &[1, -2]);
@@ -207,7 +216,8 @@ mod tests {
 
     #[test]
     fn instants_are_widened_and_never_cut() {
-        let milliseconds = Arc::new(TimestampMillisecondArray::from(vec![5]).with_timezone("UTC")) as ArrayRef;
+        let milliseconds =
+            Arc::new(TimestampMillisecondArray::from(vec![5]).with_timezone("UTC")) as ArrayRef;
         let from = field("t", milliseconds.data_type().clone(), false, 1);
         let micro = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
         let batch = adapted((from, milliseconds), vec![field("t", micro.clone(), false, 1)]).unwrap();
@@ -222,7 +232,8 @@ mod tests {
         let inner = Fields::from(vec![field("a", DataType::Int32, true, 2)]);
         let values: ArrayRef = Arc::new(Int32Array::from(vec![4]));
         let array: ArrayRef = Arc::new(StructArray::new(inner.clone(), vec![values], None));
-        let wanted = Fields::from(vec![field("b", DataType::Utf8, true, 3), field("z", DataType::Int64, true, 2)]);
+        let wanted =
+            Fields::from(vec![field("b", DataType::Utf8, true, 3), field("z", DataType::Int64, true, 2)]);
         let batch = adapted(
             (field("s", DataType::Struct(inner), true, 1), array),
             vec![field("s", DataType::Struct(wanted), true, 1)],

@@ -19,12 +19,12 @@ use iceberg::table::Table;
 use roaring::RoaringTreemap;
 use tokio::sync::OnceCell;
 
+use crate::ReadError;
 use crate::adapt::{DefaultColumn, adapt_batch, field_id};
 use crate::file_access::BytesRead;
 use crate::plan::{LiveEntry, PlannedFile};
 use crate::positions::{Positions, load_positions};
 use crate::scan::read_small_columns;
-use crate::ReadError;
 
 /// What a key costs in a map beside its bytes: pointer, length, sequence number, the map's own.
 const KEY_OVERHEAD_BYTES: usize = 64;
@@ -79,7 +79,11 @@ impl Deletes {
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(vacant) => {
                         let key_schema = key_schema(table.metadata(), &path, &vacant.key().1)?;
-                        vacant.insert(EqualityGroup { files: HashMap::new(), key_schema, keys: OnceCell::new() })
+                        vacant.insert(EqualityGroup {
+                            files: HashMap::new(),
+                            key_schema,
+                            keys: OnceCell::new(),
+                        })
                     }
                 };
                 group.files.insert(path, delete.clone());
@@ -247,7 +251,8 @@ impl FileDeletes {
         }
         for keys in &self.keys {
             let columns = adapt_batch(batch, &keys.schema, defaults).map_err(ReadError::arrow(path))?;
-            let encoded = keys.converter.convert_columns(columns.columns()).map_err(ReadError::arrow(path))?;
+            let encoded =
+                keys.converter.convert_columns(columns.columns()).map_err(ReadError::arrow(path))?;
             for (stays, row) in kept.iter_mut().zip(&encoded) {
                 let deleted_at = keys.highest_sequence.get(row.as_ref());
                 *stays &= deleted_at.is_none_or(|sequence| *sequence <= self.sequence_number);

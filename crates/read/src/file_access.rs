@@ -63,8 +63,7 @@ impl ParquetSource {
 
 async fn read(source: &ParquetSource, range: Range<u64>) -> Result<Bytes> {
     let wanted = range.end - range.start;
-    let bytes =
-        source.file.read(range).await.map_err(|error| ParquetError::External(Box::new(error)))?;
+    let bytes = source.file.read(range).await.map_err(|error| ParquetError::External(Box::new(error)))?;
     if bytes.len() as u64 != wanted {
         return Err(ParquetError::EOF(format!("{} bytes where {wanted} were expected", bytes.len())));
     }
@@ -139,7 +138,8 @@ mod tests {
     fn touching_ranges_are_one_read_and_distant_ones_are_not() {
         let far = 10 * GAP_BYTES;
         let groups = neighbours(&[0..10, 10..20, 30..40, far..far + 5, 50..60]);
-        let found: Vec<_> = groups.iter().map(|group| (group.start, group.end, group.indices.clone())).collect();
+        let found: Vec<_> =
+            groups.iter().map(|group| (group.start, group.end, group.indices.clone())).collect();
         assert_eq!(found, [(0, 40, 0..3), (far, far + 5, 3..4), (50, 60, 4..5)]);
     }
 }

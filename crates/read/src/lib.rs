@@ -21,6 +21,6 @@ pub use deletes::Deletes;
 pub use error::ReadError;
 pub use file_access::BytesRead;
 pub use partition::PartitionPredicate;
-pub use plan::{LiveEntry, ManifestFacts, PlannedFile, TablePlan, plan_table};
+pub use plan::{LiveEntry, ManifestFacts, PlannedFile, TablePlan, plan_table, plan_table_without_statistics};
 pub use scan::{FileScan, RowCounts, ScanOptions};
-pub use table_stream::{read_table, read_files};
+pub use table_stream::{read_files, read_table};

@@ -35,7 +35,9 @@ impl PartitionPredicate {
         self.ranges.iter().all(|range| {
             let Some((index, primitive)) = position(spec, schema, &range.field) else { return true };
             let Some(summary) = summaries.get(index) else { return true };
-            let bound = |bytes: Option<&[u8]>| bytes.and_then(|raw| Datum::try_from_bytes(raw, primitive.clone()).ok());
+            let bound = |bytes: Option<&[u8]>| {
+                bytes.and_then(|raw| Datum::try_from_bytes(raw, primitive.clone()).ok())
+            };
             let lowest = bound(summary.lower_bound.as_ref().map(|bytes| bytes.as_slice()));
             let highest = bound(summary.upper_bound.as_ref().map(|bytes| bytes.as_slice()));
             let all_below = highest.is_some_and(|highest| highest < range.lower);

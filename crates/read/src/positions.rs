@@ -50,11 +50,16 @@ pub(crate) async fn load_positions(
         DataFileFormat::Parquet => {
             let mut positions = Positions::new();
             let schema = delete_schema();
-            read_small_columns(file_io, file, &schema, counter, |batch| add(&mut positions, batch, wanted, path))
-                .await?;
+            read_small_columns(file_io, file, &schema, counter, |batch| {
+                add(&mut positions, batch, wanted, path)
+            })
+            .await?;
             Ok(positions)
         }
-        other => Err(ReadError::Unsupported { path: path.to_string(), what: format!("position deletes in {other}") }),
+        other => Err(ReadError::Unsupported {
+            path: path.to_string(),
+            what: format!("position deletes in {other}"),
+        }),
     }
 }
 
@@ -92,7 +97,8 @@ fn add(
 async fn load_vector(file_io: &FileIO, file: &DataFile, counter: &BytesRead) -> Result<Positions, ReadError> {
     let path = file.file_path();
     let damaged = |what: &str| ReadError::Damaged { path: path.to_string(), what: what.to_string() };
-    let target = file.referenced_data_file().ok_or_else(|| damaged("a deletion vector without its data file"))?;
+    let target =
+        file.referenced_data_file().ok_or_else(|| damaged("a deletion vector without its data file"))?;
     let (Some(offset), Some(length)) = (file.content_offset(), file.content_size_in_bytes()) else {
         return Err(damaged("a deletion vector without its place in the file"));
     };
@@ -104,7 +110,11 @@ async fn load_vector(file_io: &FileIO, file: &DataFile, counter: &BytesRead) -> 
     counter.add(end - start);
     let bitmap = decode_vector(&blob).map_err(|what| damaged(&what))?;
     if bitmap.len() != file.record_count() {
-        return Err(damaged(&format!("{} deleted rows, its manifest says {}", bitmap.len(), file.record_count())));
+        return Err(damaged(&format!(
+            "{} deleted rows, its manifest says {}",
+            bitmap.len(),
+            file.record_count()
+        )));
     }
     Ok(Positions::from([(target, bitmap)]))
 }
@@ -115,14 +125,18 @@ fn decode_vector(blob: &[u8]) -> Result<RoaringTreemap, String> {
     let (length, rest) = blob.split_first_chunk::<4>().ok_or("a deletion vector of less than 4 bytes")?;
     let length = u32::from_be_bytes(*length) as usize;
     if length < VECTOR_MAGIC.len() || rest.len() != length + 4 {
-        return Err(format!("a deletion vector that says it has {length} bytes, in a blob of {}", blob.len()));
+        return Err(format!(
+            "a deletion vector that says it has {length} bytes, in a blob of {}",
+            blob.len()
+        ));
     }
     let (body, checksum) = rest.split_at(length);
     if crc32fast::hash(body).to_be_bytes() != checksum {
         return Err("a deletion vector whose checksum is wrong".to_string());
     }
     let bitmap = body.strip_prefix(&VECTOR_MAGIC).ok_or("a deletion vector of an unknown format")?;
-    RoaringTreemap::deserialize_from(bitmap).map_err(|error| format!("a deletion vector that is no bitmap: {error}"))
+    RoaringTreemap::deserialize_from(bitmap)
+        .map_err(|error| format!("a deletion vector that is no bitmap: {error}"))
 }
 
 #[cfg(test)]

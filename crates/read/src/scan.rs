@@ -234,13 +234,18 @@ async fn open_projected(
     Ok(Opened { source, metadata, projection, found })
 }
 
-fn windows(metadata: &ArrowReaderMetadata, projection: &ProjectionMask, options: ScanOptions) -> VecDeque<Window> {
+fn windows(
+    metadata: &ArrowReaderMetadata,
+    projection: &ProjectionMask,
+    options: ScanOptions,
+) -> VecDeque<Window> {
     let parquet = metadata.metadata();
     let mut windows = VecDeque::new();
     let mut first_position = 0;
     for (row_group, facts) in parquet.row_groups().iter().enumerate() {
         let rows = facts.num_rows() as usize;
-        let projected = || facts.columns().iter().enumerate().filter(|(leaf, _)| projection.leaf_included(*leaf));
+        let projected =
+            || facts.columns().iter().enumerate().filter(|(leaf, _)| projection.leaf_included(*leaf));
         let compressed: usize = projected().map(|(_, chunk)| chunk.compressed_size().max(0) as usize).sum();
         let decoded: usize = projected().map(|(_, chunk)| chunk.uncompressed_size().max(0) as usize).sum();
         let row_bytes = (decoded / rows.max(1)).max(1);

@@ -9,12 +9,12 @@ use futures::stream::BoxStream;
 use iceberg::table::Table;
 use tokio::sync::mpsc;
 
+use crate::ReadError;
 use crate::deletes::Deletes;
 use crate::file_access::BytesRead;
 use crate::partition::PartitionPredicate;
-use crate::plan::{PlannedFile, plan_table};
+use crate::plan::{PlannedFile, plan_table_without_statistics};
 use crate::scan::{FileScan, ScanOptions};
-use crate::ReadError;
 
 /// Files read at the same time.
 const CONCURRENT_FILES: usize = 4;
@@ -28,7 +28,7 @@ pub async fn read_table(
     snapshot_id: Option<i64>,
     columns: Option<&[&str]>,
 ) -> Result<BoxStream<'static, Result<RecordBatch, ReadError>>, ReadError> {
-    let plan = plan_table(table, snapshot_id, &PartitionPredicate::all()).await?;
+    let plan = plan_table_without_statistics(table, snapshot_id, &PartitionPredicate::all()).await?;
     let schema = output_schema(table, snapshot_id, columns)?;
     read_files(table, plan.files, schema, ScanOptions::default(), BytesRead::default())
 }
@@ -71,7 +71,10 @@ fn until_its_end(
         async move {
             match open.recv().await {
                 Some(message) => Ok(message?.map(|batch| (batch, open))),
-                None => Err(ReadError::Stopped { path: file, reason: "its task ended before the file".to_string() }),
+                None => Err(ReadError::Stopped {
+                    path: file,
+                    reason: "its task ended before the file".to_string(),
+                }),
             }
         }
     })
@@ -118,7 +121,12 @@ fn output_schema(
         .map(|column| {
             whole.field_with_name(column).cloned().map_err(|_| ReadError::NoColumn {
                 column: (*column).to_string(),
-                known: whole.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", "),
+                known: whole
+                    .fields()
+                    .iter()
+                    .map(|field| field.name().as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
             })
         })
         .collect::<Result<Vec<_>, _>>()?;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use arrow::array::{Int32Array, RecordBatch};
 use futures::TryStreamExt;
 use iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Literal, NestedField, PrimitiveType, Schema,
-    Struct, Transform, Type,
+    DataContentType, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Literal, NestedField,
+    PrimitiveType, Schema, Struct, Transform, Type,
 };
 use pulselake_read::{
-    BytesRead, Deletes, FileScan, PartitionPredicate, ReadError, RowCounts, ScanOptions, plan_table, read_files,
-    read_table,
+    BytesRead, Deletes, FileScan, PartitionPredicate, ReadError, RowCounts, ScanOptions, plan_table,
+    read_files, read_table,
 };
 use support::{Lake, longs, nullable_longs, rows_of, schema, strings};
 
@@ -39,7 +39,10 @@ async fn rows_columns_and_an_empty_table() {
     assert_eq!(rows_of(&second, None, Some(&["name", "id"])).await, ["a|1", "b|2", "c|3"]);
     let old = first.metadata().current_snapshot_id();
     assert_eq!(rows_of(&second, old, None).await, ["1|a", "2|b"]);
-    assert!(matches!(read_table(&second, Some(1), None).await, Err(ReadError::NoSnapshot { snapshot_id: 1 })));
+    assert!(matches!(
+        read_table(&second, Some(1), None).await,
+        Err(ReadError::NoSnapshot { snapshot_id: 1 })
+    ));
     assert!(matches!(read_table(&second, None, Some(&["nope"])).await, Err(ReadError::NoColumn { .. })));
 }
 
@@ -76,8 +79,9 @@ async fn equality_deletes_on_a_column_that_older_files_lack() {
     let other_key = lake.equality_deletes(&ident, Struct::empty(), vec![(3, longs([5]))]).await;
     lake.delete(&ident, vec![other_key]).await;
     assert_eq!(lake.rows(&ident).await, ["1|a|NULL", "2|b|NULL"]);
-    let null_key =
-        lake.equality_deletes(&ident, Struct::empty(), vec![(1, longs([2])), (3, nullable_longs(&[None]))]).await;
+    let null_key = lake
+        .equality_deletes(&ident, Struct::empty(), vec![(1, longs([2])), (3, nullable_longs(&[None]))])
+        .await;
     lake.delete(&ident, vec![null_key]).await;
     assert_eq!(lake.rows(&ident).await, ["1|a|NULL"]);
 }
@@ -146,8 +150,9 @@ async fn position_deletes_hit_their_rows_across_row_groups_and_windows() {
         let deletes = Deletes::new(&table, &plan.files, BytesRead::default()).unwrap();
         for file in &plan.files {
             let counter = BytesRead::default();
-            let mut scan =
-                FileScan::open(&table, file, arrow.clone(), &deletes, options, counter.clone()).await.unwrap();
+            let mut scan = FileScan::open(&table, file, arrow.clone(), &deletes, options, counter.clone())
+                .await
+                .unwrap();
             let mut largest = 0;
             while let Some(batch) = scan.next().await.unwrap() {
                 largest = largest.max(scan.buffered_bytes());
@@ -171,7 +176,11 @@ async fn an_evolved_schema_is_followed_by_field_id() {
     let lake = Lake::new().await;
     let columns = schema(&[("n", PrimitiveType::Int, true), ("old", PrimitiveType::String, false)]);
     let ident = lake.create("evolved", FormatVersion::V2, columns, &[], &[]).await;
-    let file = lake.write(&ident, Struct::empty(), vec![Arc::new(Int32Array::from(vec![1, -2])), strings(["a", "b"])]);
+    let file = lake.write(
+        &ident,
+        Struct::empty(),
+        vec![Arc::new(Int32Array::from(vec![1, -2])), strings(["a", "b"])],
+    );
     let before = lake.append(&ident, vec![file.await]).await;
     let old_snapshot = before.metadata().current_snapshot_id();
     let field = |id, name: &str, primitive, required| {

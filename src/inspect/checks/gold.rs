@@ -2,8 +2,9 @@
 
 use pulselake_ledger::Counts;
 
-use crate::inspect::evidence::Evidence;
+use crate::inspect::evidence::{Evidence, GoldEvidence};
 use crate::inspect::ledgers::{Ledgers, SourcePartition, entry, replay_duplicates, replayed, signed};
+use crate::inspect::marks::Marks;
 use crate::inspect::report::{Check, Checks, time_text};
 
 /// What the ledgers say about a partition of gold, over all topics that have it.
@@ -53,10 +54,23 @@ impl Expectation {
     }
 }
 
+/// The checks that compare gold with bronze.
+const RECOUNTS: [&str; 8] = [
+    "recount.records",
+    "recount.quarantined",
+    "recount.within_bronze",
+    "recount.differences",
+    "recount.explained",
+    "recount.watch_time",
+    "recount.duplicates",
+    "recount.open",
+];
+
 /// Its checks.
 pub(super) fn checks(
     ledgers: &Ledgers,
     evidence: &Evidence,
+    marks: &Marks,
     partition: i32,
     sources: &[&SourcePartition],
 ) -> Vec<Check> {
@@ -65,24 +79,21 @@ pub(super) fn checks(
         [only] => only.to_string(),
         _ => format!("partition {partition}"),
     });
-    own_checks(&mut checks, &expectation, evidence, partition);
+    own_checks(&mut checks, &expectation, evidence, marks, partition);
     let closed =
         sources.iter().filter_map(|source| entry(ledgers.gold.as_ref(), source).closed_through).max();
     window_check(&mut checks, evidence, partition, closed);
     replay_check(&mut checks, &expectation);
-    match &expectation.behind {
-        Some(behind) => {
-            let found = format!("{behind}; run the engine or audit again");
-            for name in [
-                "recount.records",
-                "recount.quarantined",
-                "recount.within_bronze",
-                "recount.differences",
-                "recount.explained",
-                "recount.watch_time",
-                "recount.duplicates",
-                "recount.open",
-            ] {
+    let erased: u64 = sources.iter().map(|&source| marks.erased(source).any()).sum();
+    let incomparable = match &expectation.behind {
+        Some(behind) => Some(format!("{behind}; run the engine or audit again")),
+        None if marks.is_gold_erased => Some("rows of a video were erased from gold".to_owned()),
+        None if erased > 0 => Some(format!("{erased} rows were erased on request, gold has counted them")),
+        None => None,
+    };
+    match incomparable {
+        Some(found) => {
+            for name in RECOUNTS {
                 checks.note(name, "bronze to have what gold has counted", found.clone());
             }
         }
@@ -91,17 +102,25 @@ pub(super) fn checks(
     checks.into_list()
 }
 
-fn own_checks(checks: &mut Checks, expectation: &Expectation, evidence: &Evidence, partition: i32) {
+fn own_checks(
+    checks: &mut Checks,
+    expectation: &Expectation,
+    evidence: &Evidence,
+    marks: &Marks,
+    partition: i32,
+) {
     let found = evidence.gold.get(&partition).cloned().unwrap_or_default();
     let counts = &expectation.counts;
-    checks.equal(
+    let events = signed(counts.records)
+        - signed(counts.quarantined)
+        - signed(counts.duplicates)
+        - signed(counts.dropped)
+        - signed(counts.open)
+        + expectation.replay_events();
+    let least = if marks.is_gold_erased { 0 } else { events };
+    checks.between(
         "gold.events",
-        signed(counts.records)
-            - signed(counts.quarantined)
-            - signed(counts.duplicates)
-            - signed(counts.dropped)
-            - signed(counts.open)
-            + expectation.replay_events(),
+        least..=events,
         &format!(
             "events: {} records - {} quarantined - {} duplicates - {} dropped - {} open + {} replayed - {} replayed duplicates",
             counts.records,
@@ -114,21 +133,42 @@ fn own_checks(checks: &mut Checks, expectation: &Expectation, evidence: &Evidenc
         ),
         found.events,
     );
-    checks.equal("gold.late_events", signed(counts.late), "events: late by the ledger", found.late_events);
-    checks.equal(
-        "gold.replayed_events",
-        expectation.replay_events(),
-        &format!(
-            "events: {} replayed - {} replayed duplicates",
-            expectation.replayed, expectation.replay_duplicates
-        ),
-        found.replayed_events,
-    );
+    revision_checks(checks, expectation, &found, marks);
     checks.none(
         "gold.grain_distinct",
         "no video, window, partition and revision twice",
         found.repeated_grains,
         found.repeated_example,
+    );
+}
+
+/// Late and replayed events are told by their rows' revisions, as long as nothing was folded: a folded row has the
+/// highest of its revisions, so that late ones can only gain, replayed ones only lose.
+fn revision_checks(checks: &mut Checks, expectation: &Expectation, found: &GoldEvidence, marks: &Marks) {
+    let (late, replayed) = (signed(expectation.counts.late), expectation.replay_events());
+    let late_range = match (marks.is_gold_folded, marks.is_gold_erased) {
+        (false, false) => late..=late,
+        (true, false) => late..=i64::MAX,
+        (false, true) => 0..=late,
+        (true, true) => 0..=i64::MAX,
+    };
+    let least_replayed = if marks.is_gold_folded || marks.is_gold_erased { 0 } else { replayed };
+    let folded = if marks.is_gold_folded { ", or more: revisions were folded" } else { "" };
+    if marks.is_gold_folded {
+        let holds = late_range.contains(&found.late_events);
+        let expected = format!("{} events: late by the ledger{folded}", late_range.start());
+        checks.holds("gold.late_events", holds, &expected, found.late_events.to_string());
+    } else {
+        checks.between("gold.late_events", late_range, "events: late by the ledger", found.late_events);
+    }
+    checks.between(
+        "gold.replayed_events",
+        least_replayed..=replayed,
+        &format!(
+            "events: {} replayed - {} replayed duplicates",
+            expectation.replayed, expectation.replay_duplicates
+        ),
+        found.replayed_events,
     );
 }
 

@@ -26,6 +26,8 @@
 //! | `recount.duplicates` | duplicates ≤ bronze rows whose event_id another row has |
 //! | `recount.open` | open ≤ events of bronze in windows not closed ≤ open + duplicates |
 //! | `recount.watch_time` | in no window more watch time, the same where the counts agree, and what repeated ids explain where they don't |
+//!
+//! Folded revisions and erased rows ([`super::marks`]) turn some of these into bounds or notes.
 
 mod gold;
 mod ledger;
@@ -37,23 +39,24 @@ pub(crate) use ledger::{ledger_checks, untrusted};
 
 use super::evidence::Evidence;
 use super::ledgers::{Ledgers, SourcePartition};
+use super::marks::Marks;
 use super::report::Check;
 
 /// Every check that can be made with trusted ledgers.
-pub(crate) fn all_checks(ledgers: &Ledgers, evidence: &Evidence) -> Vec<Check> {
+pub(crate) fn all_checks(ledgers: &Ledgers, evidence: &Evidence, marks: &Marks) -> Vec<Check> {
     let mut checks = ledger_checks(ledgers);
     let mut sources = ledgers.partitions();
     sources.extend(evidence.bronze.keys().cloned());
     sources.extend(evidence.quarantine.keys().cloned());
     for source in &sources {
-        checks.extend(stream::checks(ledgers, evidence, source));
+        checks.extend(stream::checks(ledgers, evidence, marks, source));
     }
     let mut partitions: BTreeSet<i32> = sources.iter().map(|source| source.partition).collect();
     partitions.extend(evidence.gold.keys());
     for partition in partitions {
         let of_it: Vec<&SourcePartition> =
             sources.iter().filter(|source| source.partition == partition).collect();
-        checks.extend(gold::checks(ledgers, evidence, partition, &of_it));
+        checks.extend(gold::checks(ledgers, evidence, marks, partition, &of_it));
     }
     checks
 }

@@ -6,6 +6,7 @@ use pulselake_ledger::{Ledger, PartitionLedger};
 
 use crate::inspect::evidence::Evidence;
 use crate::inspect::ledgers::{Ledgers, SourcePartition, entry, first_offset, replayed, signed};
+use crate::inspect::marks::{Erased, Marks};
 use crate::inspect::offsets::OffsetEvidence;
 use crate::inspect::report::{Check, Checks};
 
@@ -13,13 +14,19 @@ use crate::inspect::report::{Check, Checks};
 const OFFSETS_NAMED: usize = 3;
 
 /// Its checks.
-pub(super) fn checks(ledgers: &Ledgers, evidence: &Evidence, source: &SourcePartition) -> Vec<Check> {
+pub(super) fn checks(
+    ledgers: &Ledgers,
+    evidence: &Evidence,
+    marks: &Marks,
+    source: &SourcePartition,
+) -> Vec<Check> {
+    let erased = marks.erased(source);
     let nothing = OffsetEvidence::default();
     let quarantine = evidence.quarantine.get(source).unwrap_or(&nothing);
     let bronze = evidence.bronze.get(source).map_or(&nothing, |found| &found.offsets);
     let mut checks = Checks::of(source.to_string());
-    quarantine_checks(&mut checks, ledgers, source, quarantine);
-    bronze_checks(&mut checks, ledgers, source, bronze, quarantine);
+    quarantine_checks(&mut checks, ledgers, source, quarantine, erased);
+    bronze_checks(&mut checks, ledgers, source, bronze, quarantine, erased);
     checks.into_list()
 }
 
@@ -28,13 +35,14 @@ fn quarantine_checks(
     ledgers: &Ledgers,
     source: &SourcePartition,
     quarantine: &OffsetEvidence,
+    erased: Erased,
 ) {
     let ledger = entry(ledgers.quarantine.as_ref(), source);
     let bronze = entry(ledgers.bronze.as_ref(), source);
     checks.equal(
         "quarantine.rows",
-        signed(ledger.counts.quarantined),
-        "rows: quarantined by its ledger",
+        signed(ledger.counts.quarantined) - signed(erased.quarantine),
+        &format!("rows: quarantined by its ledger{}", less_erased(erased.quarantine)),
         signed(quarantine.rows()),
     );
     offset_checks(checks, quarantine, ("quarantine.offsets_distinct", "quarantine.offsets_consumed"), {
@@ -42,10 +50,11 @@ fn quarantine_checks(
         let first = if ledgers.bronze.is_some() { first_offset(&bronze) } else { 0 };
         (first, ledger.next)
     });
-    checks.equal(
+    let rejected = signed(bronze.counts.quarantined);
+    checks.between(
         "quarantine.rows_behind_bronze",
-        signed(bronze.counts.quarantined),
-        "rows: quarantined by bronze's ledger",
+        rejected - signed(erased.quarantine)..=rejected,
+        &format!("rows: quarantined by bronze's ledger{}", less_erased(erased.quarantine)),
         signed(quarantine.within(0, bronze.next)),
     );
 }
@@ -56,18 +65,20 @@ fn bronze_checks(
     source: &SourcePartition,
     bronze: &OffsetEvidence,
     quarantine: &OffsetEvidence,
+    erased: Erased,
 ) {
     let ledger = entry(ledgers.bronze.as_ref(), source);
     let counts = &ledger.counts;
     let entered = replayed(ledgers.bronze.as_ref(), source);
     checks.equal(
         "bronze.rows",
-        signed(counts.records) - signed(counts.quarantined) + signed(entered.len()),
+        signed(counts.records) - signed(counts.quarantined) + signed(entered.len()) - signed(erased.bronze),
         &format!(
-            "rows: {} records - {} quarantined + {} replayed",
+            "rows: {} records - {} quarantined + {} replayed{}",
             counts.records,
             counts.quarantined,
-            entered.len()
+            entered.len(),
+            less_erased(erased.bronze)
         ),
         signed(bronze.rows()),
     );
@@ -78,26 +89,8 @@ fn bronze_checks(
         ("bronze.offsets_distinct", "bronze.offsets_consumed"),
         (first, ledger.next),
     );
-    gap_check(checks, ledgers.bronze.as_ref(), &ledger, bronze, quarantine);
-    let covered = bronze.within_either(quarantine, first, ledger.next);
-    checks.equal_or(
-        "bronze.offsets_complete",
-        signed(counts.gaps + counts.lost),
-        &format!(
-            "of offsets {first}..{} in neither table: {} gaps + {} lost",
-            ledger.next, counts.gaps, counts.lost
-        ),
-        ledger.next - first - signed(covered),
-        || {
-            let absent = bronze.in_neither(quarantine, first, ledger.next).take(OFFSETS_NAMED);
-            let named: Vec<String> = absent.map(|offset| offset.to_string()).collect();
-            if named.is_empty() {
-                String::new()
-            } else {
-                format!(", the first at offsets {}", named.join(", "))
-            }
-        },
-    );
+    gap_check(checks, ledgers.bronze.as_ref(), &ledger, bronze, quarantine, erased);
+    completeness_check(checks, &ledger, bronze, quarantine, erased);
     let mut unexplained = bronze.shared_with(quarantine).filter(|&offset| !entered.contains(offset));
     let example = unexplained.next();
     let count = example.iter().count() as u64 + unexplained.count() as u64;
@@ -113,9 +106,60 @@ fn bronze_checks(
     let count = example.iter().count() as u64 + absent.count() as u64;
     checks.none(
         "bronze.replayed_in_both",
-        &format!("none of {} replayed offsets missing from bronze or quarantine", entered.len()),
-        count,
+        &format!(
+            "none of {} replayed offsets missing from bronze or quarantine{}",
+            entered.len(),
+            beside_erased(erased)
+        ),
+        count.saturating_sub(erased.any()),
         example.map(offset_text),
+    );
+}
+
+/// Every offset that was consumed is a row, or known to be missing.
+fn completeness_check(
+    checks: &mut Checks,
+    ledger: &PartitionLedger,
+    bronze: &OffsetEvidence,
+    quarantine: &OffsetEvidence,
+    erased: Erased,
+) {
+    let (counts, first) = (&ledger.counts, first_offset(ledger));
+    let covered = bronze.within_either(quarantine, first, ledger.next);
+    let absent = ledger.next - first - signed(covered);
+    if erased.any() > 0 {
+        // An erased row of both tables is one offset, of one table too if the other still has it.
+        let known = signed(counts.gaps + counts.lost);
+        return checks.between(
+            "bronze.offsets_complete",
+            known..=known + signed(erased.any()),
+            &format!(
+                "of offsets {first}..{} in neither table: {} gaps + {} lost + at most {} erased",
+                ledger.next,
+                counts.gaps,
+                counts.lost,
+                erased.any()
+            ),
+            absent,
+        );
+    }
+    checks.equal_or(
+        "bronze.offsets_complete",
+        signed(counts.gaps + counts.lost),
+        &format!(
+            "of offsets {first}..{} in neither table: {} gaps + {} lost",
+            ledger.next, counts.gaps, counts.lost
+        ),
+        absent,
+        || {
+            let absent_offsets = bronze.in_neither(quarantine, first, ledger.next).take(OFFSETS_NAMED);
+            let named: Vec<String> = absent_offsets.map(|offset| offset.to_string()).collect();
+            if named.is_empty() {
+                String::new()
+            } else {
+                format!(", the first at offsets {}", named.join(", "))
+            }
+        },
     );
 }
 
@@ -127,6 +171,7 @@ fn gap_check(
     own: &PartitionLedger,
     bronze: &OffsetEvidence,
     quarantine: &OffsetEvidence,
+    erased: Erased,
 ) {
     let name = "bronze.gaps";
     let gaps = own.counts.gaps;
@@ -135,8 +180,8 @@ fn gap_check(
         let (holes, first) = bronze.holes_in_blocks(quarantine, INDEX_BITS, own.next);
         return checks.none(
             name,
-            "no offset without a record inside a block of the generator",
-            holes,
+            &format!("no offset without a record inside a block of the generator{}", beside_erased(erased)),
+            holes.saturating_sub(erased.any()),
             first.map(offset_text),
         );
     }
@@ -160,6 +205,17 @@ fn offset_checks(
     let (repeated, example) = found.repeated();
     checks.none(distinct, "no source offset twice", repeated, example.map(offset_text));
     checks.none(consumed, &format!("no offset outside of {first}..{next}"), found.outside(first, next), None);
+}
+
+fn less_erased(rows: u64) -> String {
+    if rows == 0 { String::new() } else { format!(" - {rows} erased") }
+}
+
+fn beside_erased(erased: Erased) -> String {
+    match erased.any() {
+        0 => String::new(),
+        rows => format!(", beside {rows} erased rows"),
+    }
 }
 
 fn offset_text(offset: i64) -> String {

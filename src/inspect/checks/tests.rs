@@ -8,6 +8,7 @@ use pulselake_model::{EventType, WindowCounters};
 
 use super::*;
 use crate::inspect::evidence::{BronzeRow, Collector, GoldRowSeen};
+use crate::inspect::marks::Erased;
 use crate::inspect::report::Status;
 
 const MINUTE_US: i64 = 60_000_000;
@@ -21,6 +22,7 @@ struct Case {
     gold: Vec<(i64, i32, WindowCounters)>,
     /// Offsets with the event_id of offset 2.
     repeated_ids: Vec<i64>,
+    marks: Marks,
 }
 
 fn entry(next: i64, seq: i64, counts: Counts) -> PartitionLedger {
@@ -69,6 +71,7 @@ impl Case {
             ],
             quarantine: vec![3],
             repeated_ids: vec![4],
+            marks: Marks::default(),
             gold: vec![
                 (minute_1, 0, counters(3, 20)),
                 (minute_1, 2, counters(1, 0)),
@@ -110,7 +113,7 @@ impl Case {
         for &offset in &self.quarantine {
             collector.quarantine_row("t", 0, offset);
         }
-        all_checks(&self.ledgers, &collector.finish())
+        all_checks(&self.ledgers, &collector.finish(), &self.marks)
     }
 
     fn with_status(&self, status: Status) -> Vec<&'static str> {
@@ -156,7 +159,7 @@ fn a_gap_fails_where_the_source_has_none() {
 
 #[test]
 fn tables_without_a_commit_pass() {
-    let checks = all_checks(&Ledgers::default(), &Evidence::default());
+    let checks = all_checks(&Ledgers::default(), &Evidence::default(), &Marks::default());
     assert!(checks.iter().all(|check| check.status == Status::Ok), "{checks:?}");
 }
 
@@ -184,6 +187,50 @@ fn a_missing_bronze_row_fails() {
             "recount.watch_time"
         ]
     );
+}
+
+#[test]
+fn erased_rows_are_neither_a_loss_nor_a_place_to_hide_one() {
+    let mut case = Case::sound();
+    case.bronze.remove(1);
+    case.quarantine.clear();
+    case.marks = Marks::with_erased("t", 0, Erased { bronze: 1, quarantine: 1 });
+    assert_eq!(case.failed(), [] as [&str; 0]);
+    assert_eq!(case.with_status(Status::Note).len(), 1 + 8, "what compares gold with bronze is a note");
+    case.bronze.remove(1);
+    // The offset of the erased rejection is still in bronze, by its replay: the bound of the offsets has room for one.
+    assert_eq!(case.failed(), ["bronze.rows"]);
+    case.bronze.remove(1);
+    assert_eq!(case.failed(), ["bronze.offsets_complete", "bronze.rows"]);
+}
+
+#[test]
+fn erased_rows_that_are_still_there_fail() {
+    let mut case = Case::sound();
+    case.marks = Marks::with_erased("t", 0, Erased { bronze: 1, quarantine: 0 });
+    assert_eq!(case.failed(), ["bronze.rows"]);
+}
+
+#[test]
+fn folded_revisions_keep_the_sums_and_hide_no_lost_event() {
+    let mut case = Case::sound();
+    case.gold[0] = (MINUTE_US, 2, counters(4, 20));
+    case.gold.remove(1);
+    assert_eq!(case.failed(), ["gold.late_events"], "not without the mark");
+    case.marks.is_gold_folded = true;
+    assert_eq!(case.failed(), [] as [&str; 0]);
+    case.gold[0].2 = counters(3, 20);
+    assert_eq!(case.failed(), ["gold.events", "recount.differences", "recount.explained"]);
+}
+
+#[test]
+fn an_erased_video_leaves_fewer_events_never_more() {
+    let mut case = Case::sound();
+    case.gold.remove(1);
+    case.marks.is_gold_erased = true;
+    assert_eq!(case.failed(), [] as [&str; 0]);
+    case.gold.push((MINUTE_US, 3, counters(9, 0)));
+    assert_eq!(case.failed(), ["gold.events", "gold.late_events"]);
 }
 
 #[test]

@@ -15,13 +15,18 @@ use parquet::file::metadata::ParquetMetaData;
 pub(crate) struct ColumnFacts {
     pub sizes: HashMap<i32, u64>,
     pub values: HashMap<i32, u64>,
+    /// Filled by the writer, which counts them whether or not Parquet does.
     pub nulls: HashMap<i32, u64>,
     pub lower: HashMap<i32, Datum>,
     pub upper: HashMap<i32, Datum>,
 }
 
 /// The facts of a file's leaf columns; no bounds for the columns named in `without_bounds`, nor inside lists and maps.
-pub(crate) fn column_facts(metadata: &ParquetMetaData, schema: &Schema, without_bounds: &[String]) -> ColumnFacts {
+pub(crate) fn column_facts(
+    metadata: &ParquetMetaData,
+    schema: &Schema,
+    without_bounds: &[String],
+) -> ColumnFacts {
     let mut facts = ColumnFacts::default();
     let descriptors = metadata.file_metadata().schema_descr();
     for (leaf, descriptor) in descriptors.columns().iter().enumerate() {
@@ -30,18 +35,16 @@ pub(crate) fn column_facts(metadata: &ParquetMetaData, schema: &Schema, without_
             continue;
         }
         let id = basic.id();
-        let chunks = || metadata.row_groups().iter().filter_map(move |row_group| row_group.columns().get(leaf));
+        let chunks =
+            || metadata.row_groups().iter().filter_map(move |row_group| row_group.columns().get(leaf));
         facts.sizes.insert(id, chunks().map(|chunk| chunk.compressed_size().max(0) as u64).sum());
         facts.values.insert(id, chunks().map(|chunk| chunk.num_values().max(0) as u64).sum());
-        let nulls: Option<Vec<u64>> = chunks().map(|chunk| chunk.statistics()?.null_count_opt()).collect();
-        if let Some(counts) = nulls {
-            facts.nulls.insert(id, counts.iter().sum());
-        }
         let is_named = without_bounds.iter().any(|name| schema.field_id_by_name(name) == Some(id));
         if is_named || descriptor.max_rep_level() > 0 {
             continue;
         }
-        let Some(Type::Primitive(primitive)) = schema.field_by_id(id).map(|field| field.field_type.as_ref()) else {
+        let Some(Type::Primitive(primitive)) = schema.field_by_id(id).map(|field| field.field_type.as_ref())
+        else {
             continue;
         };
         if let Some((lower, upper)) = bounds(metadata, leaf, primitive) {

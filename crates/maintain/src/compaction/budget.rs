@@ -47,7 +47,11 @@ impl Budget {
 
     /// How input files are read.
     pub(crate) fn scan(&self) -> ScanOptions {
-        ScanOptions { batch_rows: 8_192, batch_bytes: self.part(32).min(8 << 20), window_bytes: self.part(16) }
+        ScanOptions {
+            batch_rows: 8_192,
+            batch_bytes: self.part(32).min(8 << 20),
+            window_bytes: self.part(16),
+        }
     }
 
     /// Rows waiting to be sorted, with their keys, beside so many bytes of deletes; `None` where those leave no room.

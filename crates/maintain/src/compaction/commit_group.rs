@@ -85,7 +85,9 @@ pub(crate) async fn commit_change(
         CommitFailure::Conflict { conflict, .. } => Ok(Outcome::Conflict(conflict)),
         CommitFailure::Refused { refusal, .. } => Err(CompactionError::Refused { table: name, refusal }),
         CommitFailure::Failed { source, .. } => Err(CompactionError::Catalog(source)),
-        CommitFailure::OutcomeUnknown { source } => Err(CompactionError::OutcomeUnknown { table: name, source }),
+        CommitFailure::OutcomeUnknown { source } => {
+            Err(CompactionError::OutcomeUnknown { table: name, source })
+        }
     }
 }
 

@@ -121,7 +121,9 @@ pub enum CompactionError {
         conflict: Conflict,
     },
     /// Nobody knows whether a group was committed; its files were kept.
-    #[error("the outcome of a compaction commit to table {table} is unknown ({source}); the next run finds out")]
+    #[error(
+        "the outcome of a compaction commit to table {table} is unknown ({source}); the next run finds out"
+    )]
     OutcomeUnknown {
         /// `namespace.name`.
         table: String,

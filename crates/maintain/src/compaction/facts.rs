@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{Datelike, NaiveDate};
 use iceberg::spec::{
-    DataContentType, Literal, ManifestContentType, PartitionField, PartitionSpec, PrimitiveLiteral, Struct, TableMetadata,
-    Transform,
+    DataContentType, DataFileFormat, Literal, ManifestContentType, PartitionField, PartitionSpec,
+    PrimitiveLiteral, Struct, TableMetadata, Transform,
 };
-use pulselake_read::TablePlan;
+use pulselake_read::{LiveEntry, PlannedFile, TablePlan};
 
 use super::policy::TablePolicy;
 
@@ -38,6 +38,8 @@ pub struct FileFact {
     pub deletes: Vec<usize>,
     /// Whether it is known not to be in the policy's order.
     pub needs_sorting: bool,
+    /// Whether this build can read it and its deletes: files in ORC or Avro, of other writers, are left alone.
+    pub is_rewritable: bool,
 }
 
 /// A delete file.
@@ -102,6 +104,7 @@ impl TableFacts {
                     .iter()
                     .filter_map(|delete| delete_index.get(&std::sync::Arc::as_ptr(delete)).copied())
                     .collect(),
+                is_rewritable: is_rewritable(file),
                 needs_sorting: wanted_order.is_some_and(|order| data.sort_order_id() != Some(order)),
             });
         }
@@ -110,6 +113,16 @@ impl TableFacts {
         facts.manifests = manifest_counts(plan, current_spec);
         facts
     }
+}
+
+fn is_rewritable(file: &PlannedFile) -> bool {
+    let reads = |delete: &std::sync::Arc<LiveEntry>| match delete.file().content_type() {
+        DataContentType::PositionDeletes => {
+            matches!(delete.file().file_format(), DataFileFormat::Parquet | DataFileFormat::Puffin)
+        }
+        _ => delete.file().file_format() == DataFileFormat::Parquet,
+    };
+    file.data.file().file_format() == DataFileFormat::Parquet && file.deletes.iter().all(reads)
 }
 
 fn manifest_counts(plan: &TablePlan, current_spec: i32) -> ManifestCounts {
@@ -205,7 +218,8 @@ fn end_of(transform: Transform, value: i32) -> Option<i64> {
     let next = i64::from(value) + 1;
     let first_of = |year: i64, month0: i64| {
         let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, u32::try_from(month0).ok()? + 1, 1)?;
-        let epoch_days = i64::from(date.num_days_from_ce()) - i64::from(NaiveDate::default().num_days_from_ce());
+        let epoch_days =
+            i64::from(date.num_days_from_ce()) - i64::from(NaiveDate::default().num_days_from_ce());
         epoch_days.checked_mul(24 * HOUR_US)
     };
     match transform {

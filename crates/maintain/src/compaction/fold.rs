@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, UInt32Array};
-use arrow::array::{DynComparator, make_comparator};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, DynComparator, Int32Array, Int64Array, PrimitiveArray,
+    RecordBatch, UInt32Array, make_comparator,
+};
 use arrow::compute::{SortOptions, concat_batches, take, take_record_batch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
@@ -53,7 +55,8 @@ impl Folder {
                 () if named(&rule.max) => Role::Max,
                 () => {
                     let (name, data_type) = (field.name(), field.data_type());
-                    let what = format!("column {name} {data_type} is in no part of the fold rule that it fits");
+                    let what =
+                        format!("column {name} {data_type} is in no part of the fold rule that it fits");
                     return Err(ArrowError::SchemaError(what));
                 }
             });
@@ -93,8 +96,8 @@ impl Folder {
         for (total, name) in totals.sums.iter_mut().zip(&self.rule.sum) {
             let column = batch.column(batch.schema_ref().index_of(name)?);
             *total += match column.data_type() {
-                DataType::Int32 => column.as_primitive::<Int32Type>().iter().flatten().map(i128::from).sum::<i128>(),
-                _ => column.as_primitive::<Int64Type>().iter().flatten().map(i128::from).sum::<i128>(),
+                DataType::Int32 => exact_sum(column.as_primitive::<Int32Type>()),
+                _ => exact_sum(column.as_primitive::<Int64Type>()),
             };
         }
         Ok(())
@@ -127,6 +130,17 @@ impl Folder {
             })
             .collect::<Result<Vec<_>, _>>()?;
         RecordBatch::try_new(batch.schema(), columns)
+    }
+}
+
+/// The sum of the values that are not NULL; it can't overflow.
+fn exact_sum<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>) -> i128
+where
+    i128: From<T::Native>,
+{
+    match column.null_count() {
+        0 => column.values().iter().map(|&value| i128::from(value)).sum(),
+        _ => column.iter().flatten().map(i128::from).sum(),
     }
 }
 
@@ -253,7 +267,12 @@ mod tests {
 
     #[test]
     fn null_adds_nothing_and_is_lower_than_any_revision() {
-        let rows = folded(&[&[(1, None, None, None), (1, Some(2), Some(-4), None), (2, None, None, None), (2, None, None, None)]]);
+        let rows = folded(&[&[
+            (1, None, None, None),
+            (1, Some(2), Some(-4), None),
+            (2, None, None, None),
+            (2, None, None, None),
+        ]]);
         assert_eq!(rows.unwrap(), [(1, Some(2), Some(-4), None), (2, None, None, None)]);
     }
 

@@ -9,7 +9,7 @@ use arrow::row::Rows;
 
 use super::budget::{MemoryMeter, MemorySlot};
 use super::error::CompactionError;
-use super::runs::{RunReader, SortedBuffer, Sorted, SpillPlace, SpilledRun};
+use super::runs::{RunReader, Sorted, SortedBuffer, SpillPlace, SpilledRun};
 use super::sort_key::SortKey;
 use super::throttle::Pacer;
 
@@ -139,8 +139,8 @@ impl Merge {
             return Ok(None);
         }
         let sources: Vec<&RecordBatch> = self.cursors.iter().map(|cursor| &cursor.batch).collect();
-        let merged =
-            interleave_record_batch(&sources, &places).map_err(CompactionError::arrow("merge", &self.table))?;
+        let merged = interleave_record_batch(&sources, &places)
+            .map_err(CompactionError::arrow("merge", &self.table))?;
         let held: usize = self.cursors.iter().map(Cursor::bytes).sum();
         self.memory.set(held + merged.get_array_memory_size());
         if let Some(index) = used_up {
@@ -205,8 +205,11 @@ mod tests {
     fn sorted(values: &[Vec<Option<i64>>], limit_bytes: usize, fan_in: usize) -> Vec<Option<i64>> {
         let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
         let directory = tempfile::tempdir().unwrap();
-        let place =
-            SpillPlace { directory: directory.path().to_path_buf(), batch_bytes: 200, table: "t".to_string() };
+        let place = SpillPlace {
+            directory: directory.path().to_path_buf(),
+            batch_bytes: 200,
+            table: "t".to_string(),
+        };
         let meter = MemoryMeter::default();
         let key = Arc::new(SortKey::new(&schema, &["n".to_string()]).unwrap());
         let mut sorter = Sorter::new(key.clone(), schema.clone(), place.clone(), limit_bytes, &meter);

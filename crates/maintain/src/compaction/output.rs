@@ -2,8 +2,8 @@
 //!
 //! Encoded bytes go out as they are ready; what an open file holds in memory is bounded by ending its row group early.
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 use iceberg::io::{FileIO, FileWrite};
 use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Schema, Struct};
@@ -52,8 +52,13 @@ pub(crate) struct OutputShape {
 
 /// Parquet settings of a table's compacted files: data pages of version 2 with the encodings PLAIN and dictionary, which
 /// every reader in use understands.
-fn writer_properties(policy: &TablePolicy) -> WriterProperties {
+fn writer_properties(policy: &TablePolicy, schema: &SchemaRef) -> WriterProperties {
     let level = ZstdLevel::try_new(policy.zstd_level).unwrap_or_default();
+    // Where rows are not sorted, the minima of pages prune next to nothing, and cost a comparison a value.
+    let statistics = match policy.changes_order() {
+        true => EnabledStatistics::Page,
+        false => EnabledStatistics::Chunk,
+    };
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_encoding(Encoding::PLAIN)
@@ -62,14 +67,20 @@ fn writer_properties(policy: &TablePolicy) -> WriterProperties {
         .set_data_page_size_limit(PAGE_BYTES)
         .set_data_page_row_count_limit(policy.page_rows.max(1))
         .set_write_batch_size(policy.page_rows.clamp(1, 4_096))
-        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_enabled(statistics)
         .set_created_by(concat!("pulselake ", env!("CARGO_PKG_VERSION")).to_string());
     for column in &policy.without_dictionary {
-        properties = properties.set_column_dictionary_enabled(ColumnPath::from(column.as_str()), false);
+        let is_number = schema.field_with_name(column).is_ok_and(|field| {
+            matches!(field.data_type(), DataType::Int32 | DataType::Int64 | DataType::Timestamp(..))
+        });
+        let encoding = if is_number { Encoding::DELTA_BINARY_PACKED } else { Encoding::PLAIN };
+        let path = ColumnPath::from(column.as_str());
+        properties =
+            properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
     }
     for column in &policy.without_bounds {
         let path = ColumnPath::from(column.as_str());
-        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     for column in &policy.bloom_filters {
         let path = ColumnPath::from(column.as_str());
@@ -84,7 +95,8 @@ struct OpenFile {
     location: String,
     encoder: ArrowWriter<Vec<u8>>,
     sink: Box<dyn FileWrite>,
-    rows: u64,
+    /// NULLs by top-level column.
+    nulls: Vec<u64>,
 }
 
 /// The files of one group.
@@ -103,7 +115,7 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(shape: OutputShape, file_io: FileIO, meter: &MemoryMeter) -> Self {
         Self {
-            properties: writer_properties(&shape.policy),
+            properties: writer_properties(&shape.policy, &shape.arrow_schema),
             shape,
             file_io,
             id: uuid::Uuid::now_v7(),
@@ -121,7 +133,9 @@ impl Output {
             None => self.begin().await?,
         };
         file.encoder.write(batch).map_err(encode_error(&file.location))?;
-        file.rows += batch.num_rows() as u64;
+        for (count, column) in file.nulls.iter_mut().zip(batch.columns()) {
+            *count += column.null_count() as u64;
+        }
         let is_over = file.encoder.memory_size() > self.shape.row_group_bytes;
         if is_over && file.encoder.in_progress_rows() >= LEAST_ROW_GROUP_ROWS {
             file.encoder.flush().map_err(encode_error(&file.location))?;
@@ -175,7 +189,8 @@ impl Output {
         let options = ArrowWriterOptions::new().with_properties(self.properties.clone());
         let encoder = ArrowWriter::try_new_with_options(Vec::new(), self.shape.arrow_schema.clone(), options)
             .map_err(encode_error(&location))?;
-        Ok(OpenFile { location, encoder, sink, rows: 0 })
+        let nulls = vec![0; self.shape.arrow_schema.fields().len()];
+        Ok(OpenFile { location, encoder, sink, nulls })
     }
 
     async fn finish_file(&mut self, mut file: OpenFile) -> Result<(), CompactionError> {
@@ -189,7 +204,12 @@ impl Output {
     }
 
     fn describe(&self, file: &OpenFile, metadata: &ParquetMetaData) -> Result<DataFile, CompactionError> {
-        let facts = column_facts(metadata, &self.shape.schema, &self.shape.policy.without_bounds);
+        let mut facts = column_facts(metadata, &self.shape.schema, &self.shape.policy.without_bounds);
+        for (column, &count) in self.shape.schema.as_struct().fields().iter().zip(&file.nulls) {
+            if column.field_type.is_primitive() {
+                facts.nulls.insert(column.id, count);
+            }
+        }
         let offsets = metadata.row_groups().iter().filter_map(|row_group| row_group.file_offset()).collect();
         let mut builder = DataFileBuilder::default();
         if let Some(order) = self.shape.sort_order_id {

@@ -47,7 +47,7 @@ impl CompactionPlan {
 pub fn plan(facts: &TableFacts, policy: &TablePolicy, now_us: i64) -> CompactionPlan {
     let mut by_partition: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, file) in facts.files.iter().enumerate() {
-        if facts.partitions[file.partition].is_current_spec {
+        if file.is_rewritable && facts.partitions[file.partition].is_current_spec {
             by_partition.entry(file.partition).or_default().push(index);
         }
     }
@@ -78,6 +78,16 @@ pub fn plan(facts: &TableFacts, policy: &TablePolicy, now_us: i64) -> Compaction
         });
     }
     CompactionPlan { groups, rewrite_manifests: manifests_are_bad(&facts.manifests, policy) }
+}
+
+/// Whether a partition has so many small files that compaction should not wait for its hour.
+pub fn is_urgent(facts: &TableFacts, policy: &TablePolicy) -> bool {
+    let mut small: HashMap<usize, usize> = HashMap::new();
+    for file in facts.files.iter().filter(|file| file.is_rewritable && file.bytes < policy.small_bytes()) {
+        *small.entry(file.partition).or_default() += 1;
+    }
+    let is_current = |partition: &usize| facts.partitions[*partition].is_current_spec;
+    small.iter().any(|(partition, count)| is_current(partition) && *count >= policy.urgent_files.max(2))
 }
 
 /// Whether a partition gets no more rows, but for stragglers.
@@ -151,7 +161,10 @@ impl Partition<'_> {
         for &index in pool {
             let size = self.file(index).bytes;
             match bins.last_mut() {
-                Some(bin) if bytes + size <= self.policy.max_group_bytes && bin.len() < self.policy.max_group_files => {
+                Some(bin)
+                    if bytes + size <= self.policy.max_group_bytes
+                        && bin.len() < self.policy.max_group_files =>
+                {
                     bin.push(index);
                     bytes += size;
                 }
@@ -168,7 +181,8 @@ impl Partition<'_> {
     fn worthwhile(&self, bin: Vec<usize>) -> Option<Vec<usize>> {
         let bytes: u64 = bin.iter().map(|&index| self.file(index).bytes).sum();
         let expected_outputs = bytes.div_ceil(self.policy.target_file_bytes.max(1)).max(1) as usize;
-        let least = match self.is_open {
+        let largest = bin.iter().map(|&index| self.file(index).bytes).max().unwrap_or(0);
+        let least = match self.is_open || 2 * largest <= bytes {
             true => 2,
             false => self.policy.min_input_files.max(2),
         };

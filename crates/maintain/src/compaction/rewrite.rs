@@ -232,8 +232,10 @@ impl GroupJob {
         pacer: &mut Pacer,
     ) -> Result<u64, CompactionError> {
         let (schema, table) = (source.shape.arrow_schema.clone(), self.table_name());
-        let unsuitable =
-            |error: arrow::error::ArrowError| CompactionError::Unsuitable { table: table.clone(), reason: error.to_string() };
+        let unsuitable = |error: arrow::error::ArrowError| CompactionError::Unsuitable {
+            table: table.clone(),
+            reason: error.to_string(),
+        };
         let fold_key = self.policy.fold.iter().flat_map(|rule| &rule.key);
         let key = SortKey::new(&schema, self.policy.sort_by.iter().chain(fold_key)).map_err(unsuitable)?;
         let key = Arc::new(key);

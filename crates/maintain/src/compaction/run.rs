@@ -10,7 +10,7 @@ use iceberg::TableIdent;
 use iceberg::spec::DataFile;
 use iceberg::table::Table;
 use pulselake_commit::{Catalog, ChangeKind, Landing, back_off};
-use pulselake_read::{BytesRead, PartitionPredicate, TablePlan, plan_table};
+use pulselake_read::{BytesRead, PartitionPredicate, TablePlan, plan_table_without_statistics};
 
 use super::budget::{Budget, MemoryMeter};
 use super::commit_group::{Outcome, change, commit_change, group_change};
@@ -118,7 +118,8 @@ impl Run<'_> {
         if !self.compaction.dry_run && planned.todo.rewrite_manifests {
             self.compaction.cancel.check()?;
             let target_bytes = self.policy.manifest_bytes;
-            let landing = self.land(&planned.table, &change(ChangeKind::RewriteManifests { target_bytes })).await?;
+            let landing =
+                self.land(&planned.table, &change(ChangeKind::RewriteManifests { target_bytes })).await?;
             self.report.manifests_rewritten = landing.is_some();
             planned = self.plan().await?;
         }
@@ -130,7 +131,7 @@ impl Run<'_> {
     async fn plan(&self) -> Result<Planned, CompactionError> {
         let table = self.catalog.load_existing(self.ident).await?;
         let begun = Instant::now();
-        let files = plan_table(&table, None, &PartitionPredicate::all()).await?;
+        let files = plan_table_without_statistics(&table, None, &PartitionPredicate::all()).await?;
         let plan_ms = begun.elapsed().as_millis() as u64;
         let facts = TableFacts::of_plan(&files, table.metadata(), &self.policy);
         let todo = plan(&facts, &self.policy, now_ms().saturating_mul(1_000));
@@ -238,7 +239,11 @@ impl Run<'_> {
                 let conflicts = u32::try_from(self.report.conflicts).unwrap_or(u32::MAX);
                 tracing::info!(table = %self.ident, %conflict, conflicts, "a compaction group is planned anew");
                 if conflicts > budget.max_conflicts {
-                    return Err(CompactionError::Contended { table: self.ident.to_string(), conflicts, conflict });
+                    return Err(CompactionError::Contended {
+                        table: self.ident.to_string(),
+                        conflicts,
+                        conflict,
+                    });
                 }
                 back_off(conflicts).await;
                 Ok(None)

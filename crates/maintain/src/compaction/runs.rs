@@ -12,14 +12,30 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
-use arrow::row::Rows;
+use arrow::row::{Row, Rows};
 
 use super::budget::{MemoryMeter, MemorySlot};
 use super::error::CompactionError;
 use super::sort_key::SortKey;
 
-/// What sorting needs for a row beside the row and its key: its index, and the sort's own half as much again.
-const INDEX_BYTES: usize = 12;
+/// What sorting needs for a row beside the row and its key: its place, and the sort's own half as much again.
+const PLACE_BYTES: usize = 24;
+
+/// Where a row is. Most comparisons are decided by the first bytes of its key, which are here to be near.
+#[derive(Clone, Copy, Debug)]
+struct RowPlace {
+    key_start: u64,
+    batch: u32,
+    row: u32,
+}
+
+/// The first bytes of a key, so that they compare as it does.
+fn key_start(key: &[u8]) -> u64 {
+    let mut start = [0; 8];
+    let length = key.len().min(8);
+    start[..length].copy_from_slice(&key[..length]);
+    u64::from_be_bytes(start)
+}
 
 /// A sorted run on disk.
 #[derive(Debug)]
@@ -148,7 +164,7 @@ impl Sorter {
     /// Adds rows.
     pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<(), CompactionError> {
         let keys = self.key.encode(&batch).map_err(CompactionError::arrow("sort", &self.place.table))?;
-        let bytes = batch.get_array_memory_size() + keys.size() + INDEX_BYTES * batch.num_rows();
+        let bytes = batch.get_array_memory_size() + keys.size() + PLACE_BYTES * batch.num_rows();
         if !self.batches.is_empty() && self.held_bytes + bytes > self.limit_bytes {
             self.spill()?;
         }
@@ -182,15 +198,24 @@ impl Sorter {
 
     fn take_sorted(&mut self) -> SortedBuffer {
         let (batches, keys) = (std::mem::take(&mut self.batches), std::mem::take(&mut self.keys));
-        let mut order: Vec<(u32, u32)> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-        for (number, batch) in batches.iter().enumerate() {
-            order.extend((0..batch.num_rows()).map(|row| (number as u32, row as u32)));
+        let mut order: Vec<RowPlace> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for (number, rows) in keys.iter().enumerate() {
+            let place = |(row, key): (usize, Row<'_>)| RowPlace {
+                key_start: key_start(key.as_ref()),
+                batch: number as u32,
+                row: row as u32,
+            };
+            order.extend(rows.iter().enumerate().map(place));
         }
-        let key_of = |place: &(u32, u32)| keys[place.0 as usize].row(place.1 as usize);
+        let key_of = |place: &RowPlace| keys[place.batch as usize].row(place.row as usize);
+        let compare = |left: &RowPlace, right: &RowPlace| {
+            left.key_start.cmp(&right.key_start).then_with(|| key_of(left).cmp(&key_of(right)))
+        };
         // Files that we wrote are sorted already: one pass finds out.
-        if !order.is_sorted_by(|left, right| key_of(left) <= key_of(right)) {
-            order.sort_by(|left, right| key_of(left).cmp(&key_of(right)));
+        if !order.is_sorted_by(|left, right| compare(left, right).is_le()) {
+            order.sort_by(compare);
         }
+        drop(keys);
         let row_bytes = (self.held_bytes / order.len().max(1)).max(1);
         let fresh = self.memory.another();
         let mut memory = std::mem::replace(&mut self.memory, fresh);
@@ -210,7 +235,7 @@ impl Sorter {
 /// Rows in memory, with their order.
 pub(crate) struct SortedBuffer {
     batches: Vec<RecordBatch>,
-    order: Vec<(u32, u32)>,
+    order: Vec<RowPlace>,
     at: usize,
     batch_rows: usize,
     table: String,
@@ -225,10 +250,11 @@ impl SortedBuffer {
             return Ok(None);
         }
         let places: Vec<(usize, usize)> =
-            self.order[self.at..end].iter().map(|&(batch, row)| (batch as usize, row as usize)).collect();
+            self.order[self.at..end].iter().map(|place| (place.batch as usize, place.row as usize)).collect();
         self.at = end;
         let sources: Vec<&RecordBatch> = self.batches.iter().collect();
-        let batch = interleave_record_batch(&sources, &places).map_err(CompactionError::arrow("sort", &self.table))?;
+        let batch = interleave_record_batch(&sources, &places)
+            .map_err(CompactionError::arrow("sort", &self.table))?;
         Ok(Some(batch))
     }
 }

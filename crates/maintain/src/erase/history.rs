@@ -4,17 +4,16 @@
 //! manifest also counts where it names the id as a bound, be it of a file that is removed.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 
 use futures::{StreamExt, TryStreamExt};
-use iceberg::io::FileIO;
-use iceberg::spec::{DataContentType, DataFile, Manifest, ManifestFile, PartitionSpecRef};
+use iceberg::spec::{DataContentType, DataFile, ManifestFile, PartitionSpecRef};
 use iceberg::table::Table;
 
 use super::search::holds_id;
 use super::target::Target;
-use crate::janitor::{MaintainError, Phase, Progress, Step};
+use crate::janitor::{MaintainError, Phase, Progress, Step, read_lists, read_manifests};
 
-const CONCURRENT_READS: usize = 8;
 /// Files searched at the same time.
 const CONCURRENT_SEARCHES: usize = 4;
 
@@ -98,26 +97,19 @@ pub(super) async fn find_holders(
     verdicts: &mut Verdicts,
     progress: Progress<'_>,
 ) -> Result<Holders, MaintainError> {
-    let failed = |action| MaintainError::files(action, table.identifier());
     let mut by_snapshot: Vec<(i64, Vec<String>)> = Vec::new();
     let mut unique: HashMap<String, ManifestFile> = HashMap::new();
-    let snapshots: Vec<_> = table.metadata().snapshots().cloned().collect();
-    let reading = snapshots.into_iter().map(|snapshot| async move {
-        let list = table.manifest_list_reader(&snapshot).load().await?;
-        iceberg::Result::Ok((snapshot.snapshot_id(), list.consume_entries().into_iter().collect::<Vec<_>>()))
-    });
-    let mut lists = futures::stream::iter(reading).buffer_unordered(CONCURRENT_READS);
-    while let Some((snapshot_id, manifests)) =
-        lists.try_next().await.map_err(failed("read the manifest lists"))?
-    {
-        by_snapshot
-            .push((snapshot_id, manifests.iter().map(|manifest| manifest.manifest_path.clone()).collect()));
+    let snapshots = table.metadata().snapshots().cloned().collect();
+    let mut lists = pin!(read_lists(table, snapshots));
+    while let Some((snapshot, manifests)) = lists.try_next().await? {
+        let paths = manifests.iter().map(|manifest| manifest.manifest_path.clone()).collect();
+        by_snapshot.push((snapshot.snapshot_id(), paths));
         unique.extend(manifests.into_iter().map(|manifest| (manifest.manifest_path.clone(), manifest)));
     }
     let (mut holding, mut naming): (HashSet<String>, HashSet<String>) = (HashSet::new(), HashSet::new());
-    let loading = unique.into_values().map(|manifest| load(table.file_io().clone(), manifest));
-    let mut loaded = futures::stream::iter(loading).buffer_unordered(CONCURRENT_READS);
-    while let Some((place, manifest)) = loaded.try_next().await.map_err(failed("read the manifests"))? {
+    let manifests = unique.into_values().collect();
+    let mut loaded = pin!(read_manifests(table, manifests, |place, manifest| (place, manifest)));
+    while let Some((place, manifest)) = loaded.try_next().await? {
         if manifest.entries().iter().any(|entry| target.is_bound_of(entry.data_file())) {
             naming.insert(place.manifest_path.clone());
         }
@@ -139,9 +131,4 @@ pub(super) async fn find_holders(
         holders.current_names_it |= names_it && current == Some(snapshot_id);
     }
     Ok(holders)
-}
-
-async fn load(file_io: FileIO, manifest: ManifestFile) -> iceberg::Result<(ManifestFile, Manifest)> {
-    let loaded = manifest.load_manifest(&file_io).await?;
-    Ok((manifest, loaded))
 }

@@ -14,6 +14,7 @@
 //! - **The stream may bring the id again**: what is still in Kafka, or comes later, is ingested like any other record. Stop
 //!   the producer, let the topic's retention pass, then erase again. What arrives while it runs is erased too as far as
 //!   `max_rounds` allows.
+//! - Other columns that name users are not searched: `creator_id` of a video stays, with the video.
 //! - Gold holds no users, and keeps counting their events. A video's rows leave gold as well.
 //! - Erased rows of bronze are gaps in the source offsets: [`ERASED_PROPERTY`] says how many an audit has to expect for
 //!   each partition.

@@ -25,8 +25,9 @@ use super::search::id_of;
 use super::target::Target;
 use crate::janitor::MaintainError;
 
-/// Rows after which a row group ends: what a writer holds in memory.
-const ROW_GROUP_ROWS: usize = 1 << 17;
+/// Rows after which a row group ends, and encoded bytes: what a writer holds in memory.
+const ROW_GROUP_ROWS: usize = 1 << 20;
+const ROW_GROUP_BYTES: usize = 32 << 20;
 /// Level of the Zstandard compression.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -200,7 +201,8 @@ fn writer_properties(
 ) -> Result<WriterProperties, parquet::errors::ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
     let has_bounds = |id| old.lower_bounds().contains_key(&id) || old.upper_bounds().contains_key(&id);
     for field in schema.fields().iter().filter(|field| !field.data_type().is_nested()) {
         if id_of(field).is_some_and(|id| !has_bounds(id)) {

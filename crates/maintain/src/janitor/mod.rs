@@ -11,6 +11,7 @@ mod error;
 mod expire;
 mod lease;
 mod location;
+mod manifests;
 mod orphans;
 mod reachable;
 mod retention;
@@ -37,6 +38,7 @@ pub use sweep::{SweepPlan, SweepReport, SweepSettings, Tools, plan_sweep, run_sw
 pub use ttl::{TtlPlan, TtlReport, apply_ttl, ends_at_ms, plan_ttl};
 
 pub(crate) use error::unless_conflict;
+pub(crate) use manifests::{read_lists, read_manifests};
 
 /// A part of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

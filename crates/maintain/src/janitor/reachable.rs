@@ -5,17 +5,15 @@
 //! once, however many snapshots share it: memory grows with the number of files, not with that of snapshots.
 
 use std::collections::HashSet;
+use std::pin::pin;
 
-use futures::{StreamExt, TryStreamExt};
-use iceberg::io::FileIO;
-use iceberg::spec::{ManifestFile, SnapshotRef, TableMetadata};
+use futures::TryStreamExt;
+use iceberg::spec::{SnapshotRef, TableMetadata};
 use iceberg::table::Table;
 
 use super::error::MaintainError;
 use super::location::{FileKey, is_inside};
-
-/// Lists and manifests read at the same time.
-const CONCURRENT_READS: usize = 8;
+use super::manifests::{live_locations, read_lists, read_manifests};
 
 /// Files that are reachable.
 #[derive(Debug, Default)]
@@ -86,12 +84,8 @@ impl Reachable {
             self.add(snapshot.manifest_list(), directory);
         }
         let mut manifests = Vec::new();
-        let mut lists =
-            futures::stream::iter(new.into_iter().map(|snapshot| read_list(table.clone(), snapshot)))
-                .buffer_unordered(CONCURRENT_READS);
-        while let Some(list) =
-            lists.try_next().await.map_err(MaintainError::files(READ_LISTS, table.identifier()))?
-        {
+        let mut lists = pin!(read_lists(table, new));
+        while let Some((_, list)) = lists.try_next().await? {
             for manifest in list {
                 self.add(&manifest.manifest_path, directory);
                 if self.read.insert(FileKey::of(&manifest.manifest_path)) {
@@ -99,31 +93,14 @@ impl Reachable {
                 }
             }
         }
-        let reading = manifests.into_iter().map(|manifest| read_live(table.file_io().clone(), manifest));
-        let mut contents = futures::stream::iter(reading).buffer_unordered(CONCURRENT_READS);
-        while let Some(paths) =
-            contents.try_next().await.map_err(MaintainError::files(READ_MANIFESTS, table.identifier()))?
-        {
+        let mut contents = pin!(read_manifests(table, manifests, live_locations));
+        while let Some(paths) = contents.try_next().await? {
             for path in &paths {
                 self.add(path, directory);
             }
         }
         Ok(())
     }
-}
-
-const READ_LISTS: &str = "read the manifest lists";
-const READ_MANIFESTS: &str = "read the manifests";
-
-async fn read_list(table: Table, snapshot: SnapshotRef) -> iceberg::Result<Vec<ManifestFile>> {
-    let list = table.manifest_list_reader(&snapshot).load().await?;
-    Ok(list.consume_entries().into_iter().collect())
-}
-
-async fn read_live(file_io: FileIO, manifest: ManifestFile) -> iceberg::Result<Vec<String>> {
-    let read = manifest.load_manifest(&file_io).await?;
-    let live = read.entries().iter().filter(|entry| entry.is_alive());
-    Ok(live.map(|entry| entry.file_path().to_string()).collect())
 }
 
 /// Metadata log and statistics.
@@ -155,12 +132,8 @@ pub async fn only_reachable_from(
     }
     let mut seen = HashSet::new();
     let mut manifests = Vec::new();
-    let mut lists =
-        futures::stream::iter(snapshots.iter().cloned().map(|snapshot| read_list(table.clone(), snapshot)))
-            .buffer_unordered(CONCURRENT_READS);
-    while let Some(list) =
-        lists.try_next().await.map_err(MaintainError::files(READ_LISTS, table.identifier()))?
-    {
+    let mut lists = pin!(read_lists(table, snapshots.to_vec()));
+    while let Some((_, list)) = lists.try_next().await? {
         for manifest in list {
             let key = FileKey::of(&manifest.manifest_path);
             // What a manifest that stays names, the table still leads to.
@@ -170,11 +143,8 @@ pub async fn only_reachable_from(
             }
         }
     }
-    let reading = manifests.into_iter().map(|manifest| read_live(table.file_io().clone(), manifest));
-    let mut contents = futures::stream::iter(reading).buffer_unordered(CONCURRENT_READS);
-    while let Some(paths) =
-        contents.try_next().await.map_err(MaintainError::files(READ_MANIFESTS, table.identifier()))?
-    {
+    let mut contents = pin!(read_manifests(table, manifests, live_locations));
+    while let Some(paths) = contents.try_next().await? {
         for path in &paths {
             lost.add(path);
         }

@@ -5,10 +5,11 @@
 //! earlier specs.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use iceberg::TableIdent;
 use iceberg::spec::{Literal, PartitionSpec, PrimitiveLiteral, Struct, Transform};
 use iceberg::table::Table;
@@ -20,10 +21,10 @@ use uuid::Uuid;
 
 use super::error::{MaintainError, unless_conflict};
 use super::lease::Lease;
+use super::manifests::{read_lists, read_manifests};
 
 /// Plans that may fail because files arrived in a partition that is to go.
 const MAX_ROUNDS: u32 = 5;
-const CONCURRENT_READS: usize = 8;
 
 /// What was dropped, or would be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -96,19 +97,16 @@ pub async fn plan_ttl(table: &Table, keep: Duration, now: DateTime<Utc>) -> Resu
         return Ok(TtlPlan::default());
     };
     let cutoff_ms = now.timestamp_millis().saturating_sub(keep.as_millis() as i64);
-    let failed = || MaintainError::files("read the manifests", table.identifier());
-    let list = table.manifest_list_reader(snapshot).load().await.map_err(failed())?;
-    let wanted =
-        list.consume_entries().into_iter().filter(|manifest| manifest.partition_spec_id == spec.spec_id());
-    let reading = wanted.map(|manifest| {
-        let file_io = table.file_io().clone();
-        async move { manifest.load_manifest(&file_io).await }
-    });
-    let mut manifests = futures::stream::iter(reading).buffer_unordered(CONCURRENT_READS);
+    let mut lists = pin!(read_lists(table, vec![snapshot.clone()]));
+    let mut wanted = Vec::new();
+    while let Some((_, list)) = lists.try_next().await? {
+        wanted.extend(list.into_iter().filter(|manifest| manifest.partition_spec_id == spec.spec_id()));
+    }
+    let mut manifests = pin!(read_manifests(table, wanted, |_, manifest| manifest));
     let mut change =
         OverwritePartitions { partitions: HashSet::new(), replaced: HashSet::new(), add: Vec::new() };
     let mut report = TtlReport::default();
-    while let Some(manifest) = manifests.try_next().await.map_err(failed())? {
+    while let Some(manifest) = manifests.try_next().await? {
         for entry in manifest.entries().iter().filter(|entry| entry.is_alive()) {
             let file = entry.data_file();
             if !is_over(file.partition(), at, transform, cutoff_ms) {

@@ -12,8 +12,9 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
 use iceberg::io::FileIOBuilder;
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, NestedField, NullOrder, PrimitiveType,
-    Schema, SortDirection, SortField, SortOrder, Struct, Transform, Type, UnboundPartitionSpec,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, NestedField, NullOrder,
+    PrimitiveType, Schema, SortDirection, SortField, SortOrder, Struct, Transform, Type,
+    UnboundPartitionSpec,
 };
 use iceberg::table::Table;
 use iceberg::{NamespaceIdent, Runtime, TableCreation, TableIdent, TableUpdate};
@@ -42,7 +43,8 @@ impl Lake {
         let directory = tempfile::tempdir().unwrap();
         let file_io = FileIOBuilder::new(Arc::new(LocalStorageFactory { fsync: false })).build();
         let path = directory.path().join("catalog.db");
-        let catalog = SqlCatalog::open_sqlite(path, true, false, "test", file_io, Runtime::current()).await.unwrap();
+        let catalog =
+            SqlCatalog::open_sqlite(path, true, false, "test", file_io, Runtime::current()).await.unwrap();
         let lake = Self { directory, catalog: Arc::new(catalog) };
         lake.catalog.create_namespace(&NamespaceIdent::new("t".to_string())).await.unwrap();
         lake
@@ -107,7 +109,8 @@ impl Lake {
 
     /// Makes `schema` the current one.
     pub async fn evolve(&self, ident: &TableIdent, schema: Schema) -> Table {
-        let updates = vec![TableUpdate::AddSchema { schema }, TableUpdate::SetCurrentSchema { schema_id: -1 }];
+        let updates =
+            vec![TableUpdate::AddSchema { schema }, TableUpdate::SetCurrentSchema { schema_id: -1 }];
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         let bounds = SwapBounds { deadline, answer_timeout: std::time::Duration::from_secs(10) };
         match self.catalog.swap(&self.table(ident).await, Vec::new(), updates, bounds).await {
@@ -211,7 +214,9 @@ pub fn texts(batches: &[RecordBatch]) -> Vec<String> {
         let columns: Vec<_> =
             batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
         for row in 0..batch.num_rows() {
-            rows.push(columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"));
+            rows.push(
+                columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"),
+            );
         }
     }
     rows.sort();
@@ -229,4 +234,3 @@ pub fn nullable_longs(values: &[Option<i64>]) -> ArrayRef {
 pub fn strings<'a>(values: impl IntoIterator<Item = &'a str>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
 }
-

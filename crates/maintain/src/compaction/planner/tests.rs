@@ -25,7 +25,15 @@ fn partition(ends_at_us: Option<i64>) -> PartitionFact {
 }
 
 fn file(bytes: u64, sequence_number: i64) -> FileFact {
-    FileFact { partition: 0, bytes, records: bytes, sequence_number, deletes: Vec::new(), needs_sorting: false }
+    FileFact {
+        partition: 0,
+        bytes,
+        records: bytes,
+        sequence_number,
+        deletes: Vec::new(),
+        needs_sorting: false,
+        is_rewritable: true,
+    }
 }
 
 fn table(files: Vec<FileFact>) -> TableFacts {
@@ -138,6 +146,39 @@ fn files_of_another_spec_are_left_alone_and_keep_their_deletes() {
 }
 
 #[test]
+fn a_straggler_does_not_have_a_large_file_written_again() {
+    let facts = |stragglers: i64| {
+        table([file(500, 1)].into_iter().chain((0..stragglers).map(|number| file(5, number + 2))).collect())
+    };
+    assert!(plan(&facts(1), &policy(), 0).is_empty());
+    assert!(plan(&facts(3), &policy(), 0).is_empty());
+    assert_eq!(files_of(&facts(4), &policy()), [vec![0, 1, 2, 3, 4]]);
+    // Of equal ones two are enough.
+    assert_eq!(files_of(&table(vec![file(5, 1), file(5, 2)]), &policy()), [vec![0, 1]]);
+}
+
+#[test]
+fn a_file_that_cant_be_read_is_left_alone_with_its_deletes() {
+    let mut facts = table(vec![file(10, 1), file(10, 2), file(10, 3)]);
+    facts.files[2].is_rewritable = false;
+    facts.deletes = vec![DeleteFact { records: 9 }];
+    for file in &mut facts.files {
+        file.deletes = vec![0];
+    }
+    let found = plan(&facts, &policy(), 0);
+    assert_eq!(found.groups.len(), 1);
+    assert_eq!((&found.groups[0].files, found.groups[0].drop_deletes.len()), (&vec![0, 1], 0));
+}
+
+#[test]
+fn many_small_files_are_urgent() {
+    let many = |count: i64, bytes| table((0..count).map(|number| file(bytes, number)).collect());
+    assert!(!is_urgent(&many(5, 10), &policy()));
+    assert!(is_urgent(&many(6, 10), &policy()));
+    assert!(!is_urgent(&many(6, 900), &policy()));
+}
+
+#[test]
 fn an_unsorted_file_is_sorted_once_its_partition_is_closed() {
     let rules = TablePolicy { closed: ClosedRule::AfterItsEnd(Duration::ZERO), ..policy() };
     let mut facts = table(vec![file(1_000, 1), file(1_000, 2)]);
@@ -209,7 +250,8 @@ impl World {
     /// Rewrites all groups; rows shrink to `kept_percent` of their bytes where they were never rewritten.
     fn apply(&mut self, done: &CompactionPlan, kept_percent: u64) {
         let gone: HashSet<usize> = done.groups.iter().flat_map(|group| group.files.clone()).collect();
-        let dropped: HashSet<usize> = done.groups.iter().flat_map(|group| group.drop_deletes.clone()).collect();
+        let dropped: HashSet<usize> =
+            done.groups.iter().flat_map(|group| group.drop_deletes.clone()).collect();
         let planned = self.sequence_number;
         let mut files = Vec::new();
         for group in done.groups.iter().filter(|group| !group.files.is_empty()) {
@@ -237,17 +279,22 @@ impl World {
 }
 
 fn worlds() -> impl Strategy<Value = World> {
-    let files = prop::collection::vec((0..3_usize, 1..2_500_u64, 1..20_i64, any::<bool>()), 0..60);
-    let deletes = prop::collection::vec((prop::option::of(0..3_usize), 1..20_i64, 0..200_u64, any::<bool>()), 0..6);
+    let files = prop::collection::vec(
+        (0..3_usize, 1..2_500_u64, 1..20_i64, any::<bool>(), prop::bool::weighted(0.95)),
+        0..60,
+    );
+    let deletes =
+        prop::collection::vec((prop::option::of(0..3_usize), 1..20_i64, 0..200_u64, any::<bool>()), 0..6);
     (files, deletes).prop_map(|(files, deletes)| {
         let mut world = World {
             facts: TableFacts {
                 partitions: vec![partition(None), partition(Some(0)), partition(Some(100 * HOUR_US))],
                 files: files
                     .into_iter()
-                    .map(|(place, bytes, sequence, fresh)| FileFact {
+                    .map(|(place, bytes, sequence, fresh, is_rewritable)| FileFact {
                         partition: place,
                         needs_sorting: fresh,
+                        is_rewritable,
                         ..file(bytes, sequence)
                     })
                     .collect(),
@@ -270,7 +317,11 @@ fn worlds() -> impl Strategy<Value = World> {
     })
 }
 
-fn check_groups(facts: &TableFacts, rules: &TablePolicy, found: &CompactionPlan) -> Result<(), TestCaseError> {
+fn check_groups(
+    facts: &TableFacts,
+    rules: &TablePolicy,
+    found: &CompactionPlan,
+) -> Result<(), TestCaseError> {
     let mut seen = HashSet::new();
     for group in &found.groups {
         for &index in &group.files {
@@ -281,9 +332,11 @@ fn check_groups(facts: &TableFacts, rules: &TablePolicy, found: &CompactionPlan)
         prop_assert!(group.files.len() <= rules.max_group_files);
         prop_assert!(!group.files.is_empty() || !group.drop_deletes.is_empty());
         for &delete in &group.drop_deletes {
-            let still_needed = facts.files.iter().enumerate().any(|(index, file)| {
-                file.deletes.contains(&delete) && !group.files.contains(&index)
-            });
+            let still_needed = facts
+                .files
+                .iter()
+                .enumerate()
+                .any(|(index, file)| file.deletes.contains(&delete) && !group.files.contains(&index));
             prop_assert!(!still_needed, "delete {delete} is dropped while it applies to another file");
         }
     }

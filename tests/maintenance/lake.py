@@ -1,0 +1,250 @@
+"""The lake as programs see it that are not Pulselake: what they read of it, and what they write into it.
+
+    lake.py sums DATA_DIR                   sums over all rows, once by PyIceberg and once by DuckDB
+    lake.py sums DATA_DIR TABLE SNAPSHOT    sums over the rows of one table at a snapshot, by both
+    lake.py snapshots DATA_DIR TABLE        [[id, parent, operation], …], oldest first
+    lake.py locations DATA_DIR              the metadata file that each table has now
+    lake.py replacements DATA_DIR           compares each snapshot that only replaces files with its parent
+    lake.py append DATA_DIR ROWS            appends rows of another source to bronze
+    lake.py foreign DATA_DIR                how many of those there are
+    lake.py delete DATA_DIR                 deletes them
+    lake.py someone DATA_DIR                a user with events in bronze who is mentioned in quarantine too, and more
+    lake.py mentions DATA_DIR WORD          files of the warehouse, whoever needs them, that hold the word
+
+Prints one JSON value.
+"""
+
+import io
+import json
+import re
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as parquet
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table import Table
+from sqlalchemy.exc import OperationalError
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "verify"))
+from lake_tables import BRONZE, GOLD, HOT_TABLES, QUARANTINE, extension_file, load_hot_tables, open_catalog  # noqa: E402
+
+FOREIGN_TOPIC = "somebody_else"
+CONFLICTS = 50
+"""Commits of the engine that a change of ours may lose against."""
+NEWEST = 12
+"""Replacements of each table that are compared: the newest."""
+
+SUMS = {
+    BRONZE: """SELECT count(*), count(DISTINCT (source_partition, source_offset)), sum(source_offset),
+        sum(length(payload_json)), bit_xor(hash(event_id, video_id, user_id, event_type)) FROM rows""",
+    QUARANTINE: """SELECT count(*), count(DISTINCT (source_partition, source_offset)), sum(source_offset),
+        sum(octet_length(raw_value)), bit_xor(hash(invalid_event_id, error_code)) FROM rows""",
+    GOLD: """SELECT count(DISTINCT (video_id, window_start, source_partition)), sum(impressions), sum(play_start),
+        sum(play_finish), sum(likes), sum(shares), sum(skips), sum(watch_time_sum_ms), max(revision) FROM rows""",
+}
+"""What no rewrite changes. Gold's revisions of a window may become one row."""
+
+
+def by_pyiceberg(table: Table, snapshot_id: int | None = None) -> list[object]:
+    """The sums over what PyIceberg reads."""
+    connection = duckdb.connect()
+    connection.register("rows", table.scan(snapshot_id=snapshot_id).to_arrow())
+    return sums(connection, table)
+
+
+def by_duckdb(table: Table, snapshot_id: int | None = None) -> list[object]:
+    """The sums over what DuckDB's own extension reads."""
+    connection = duckdb.connect()
+    for extension in ("avro", "iceberg"):
+        connection.load_extension(extension_file(extension))
+    location = table.metadata_location.removeprefix("file://").replace("'", "''")
+    at = f", snapshot_from_id = {snapshot_id}" if snapshot_id is not None else ""
+    connection.execute(f"CREATE VIEW rows AS SELECT * FROM iceberg_scan('{location}'{at})")
+    return sums(connection, table)
+
+
+def sums(connection: duckdb.DuckDBPyConnection, table: Table) -> list[object]:
+    row = connection.execute(SUMS[".".join(table.name())]).fetchone()
+    return [None if value is None else int(value) for value in row]
+
+
+def all_sums(data_dir: Path) -> dict[str, object]:
+    tables = load_hot_tables(data_dir).items()
+    return {
+        "pyiceberg": {name: by_pyiceberg(table) for name, table in tables},
+        "duckdb": {name: by_duckdb(table) for name, table in tables},
+    }
+
+
+def sums_at(data_dir: Path, name: str, snapshot: str) -> dict[str, object]:
+    table = open_catalog(data_dir).load_table(name)
+    return {"pyiceberg": by_pyiceberg(table, int(snapshot)), "duckdb": by_duckdb(table, int(snapshot))}
+
+
+def snapshots(data_dir: Path, name: str) -> list[list[object]]:
+    table = open_catalog(data_dir).load_table(name)
+    # As text: some programs read numbers of JSON as floats.
+    return [
+        [str(found.snapshot_id), str(found.parent_snapshot_id), found.summary.operation.value]
+        for found in sorted(table.metadata.snapshots, key=lambda found: found.sequence_number)
+    ]
+
+
+def replacements(data_dir: Path) -> dict[str, object]:
+    """How many were compared, and those whose rows are not their parent's."""
+    compared: Counter[str] = Counter()
+    differing = []
+    for name, table in load_hot_tables(data_dir).items():
+        known = {found.snapshot_id for found in table.metadata.snapshots}
+        replacing = [
+            found
+            for found in table.metadata.snapshots
+            if found.summary.operation.value == "replace" and found.parent_snapshot_id in known
+            if int(found.summary.additional_properties.get("deleted-data-files", 0)) > 0
+        ]
+        for found in sorted(replacing, key=lambda one: one.sequence_number)[-NEWEST:]:
+            compared[name] += 1
+            before, after = (by_pyiceberg(table, at) for at in (found.parent_snapshot_id, found.snapshot_id))
+            if before != after:
+                differing.append([name, found.snapshot_id, before, after])
+    return {"compared": dict(compared), "differing": differing}
+
+
+def again_when_another_was_faster(change: Callable[[], object]) -> object:
+    for _ in range(CONFLICTS):
+        try:
+            return change()
+        except (CommitFailedException, OperationalError):
+            continue
+    sys.exit(f"another commit was faster {CONFLICTS} times")
+
+
+def append(data_dir: Path, rows: str) -> int:
+    """Rows like those of bronze, from a topic that no engine reads."""
+
+    def change() -> int:
+        bronze = open_catalog(data_dir).load_table(BRONZE)
+        like = bronze.scan(limit=int(rows)).to_arrow()
+        place = like.schema.get_field_index("source_topic")
+        topics = pa.array([FOREIGN_TOPIC] * like.num_rows, like.schema.field(place).type)
+        bronze.append(like.set_column(place, like.schema.field(place), topics))
+        return like.num_rows
+
+    return again_when_another_was_faster(change)
+
+
+def foreign(data_dir: Path) -> int:
+    table = open_catalog(data_dir).load_table(BRONZE)
+    return table.scan(f"source_topic == '{FOREIGN_TOPIC}'", selected_fields=("source_topic",)).to_arrow().num_rows
+
+
+def delete(data_dir: Path) -> None:
+    def change() -> None:
+        open_catalog(data_dir).load_table(BRONZE).delete(f"source_topic == '{FOREIGN_TOPIC}'")
+
+    again_when_another_was_faster(change)
+
+
+def someone(data_dir: Path) -> dict[str, object]:
+    """Users with events in bronze, those that are in quarantine too first; with how many rows each has in both."""
+    tables = load_hot_tables(data_dir)
+    users = Counter(tables[BRONZE].scan(selected_fields=("user_id",)).to_arrow()["user_id"].to_pylist())
+    values = tables[QUARANTINE].scan(selected_fields=("raw_value",)).to_arrow()["raw_value"].to_pylist()
+    mentioned: Counter[str] = Counter()
+    for value in values:
+        mentioned.update(user.decode() for user in set(re.findall(rb'"(u_[0-9]+)"', value or b"")))
+    both = sorted(users.keys() & mentioned.keys(), key=lambda user: -users[user])
+    return {"users": [[user, users[user], mentioned[user]] for user in both]}
+
+
+def mentions(data_dir: Path, word: str) -> dict[str, object]:
+    """What lies on the disk: cells of Parquet files, blocks of Avro files, and all files as they are."""
+    pattern = re.compile(rb"(?<![0-9A-Za-z])" + re.escape(word.encode()) + rb"(?![0-9])")
+    found, searched = [], Counter()
+    for path in sorted((data_dir / "warehouse").rglob("*")):
+        if not path.is_file():
+            continue
+        searched[path.suffix] += 1
+        if any(pattern.search(text) for text in texts(path)):
+            found.append(path.name)
+    return {"files": found, "searched": dict(searched)}
+
+
+def texts(path: Path) -> Iterator[bytes]:
+    content = path.read_bytes()
+    yield content
+    if path.suffix == ".avro":
+        yield from avro_blocks(content)
+    if path.suffix == ".parquet":
+        for column in parquet.ParquetFile(path).read().columns:
+            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                yield "\0".join(value or "" for value in column.to_pylist()).encode()
+            if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+                yield b"\0".join(value or b"" for value in column.to_pylist())
+
+
+def avro_blocks(content: bytes) -> Iterator[bytes]:
+    """The blocks of an Avro container, unpacked."""
+    stream = io.BytesIO(content)
+
+    def number() -> int:
+        value = shift = 0
+        while True:
+            byte = stream.read(1)[0]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return (value >> 1) ^ -(value & 1)
+
+    def text() -> bytes:
+        return stream.read(number())
+
+    assert stream.read(4) == b"Obj\1"
+    header = {}
+    while (count := number()) != 0:
+        if count < 0:
+            count = -count
+            number()
+        for _ in range(count):
+            key = text()
+            header[key] = text()
+    codec = header.get(b"avro.codec", b"null")
+    unpack = {b"null": lambda block: block, b"deflate": lambda block: zlib.decompress(block, -15)}[codec]
+    stream.read(16)
+    while stream.tell() < len(content):
+        number()
+        yield unpack(text())
+        stream.read(16)
+
+
+def locations(data_dir: Path) -> dict[str, str]:
+    return {name: table.metadata_location for name, table in load_hot_tables(data_dir).items()}
+
+
+def main() -> None:
+    action, data_dir, *words = sys.argv[1:]
+    directory = Path(data_dir).resolve()
+    actions: dict[tuple[str, int], Callable[..., object]] = {
+        ("sums", 0): all_sums,
+        ("sums", 2): sums_at,
+        ("snapshots", 1): snapshots,
+        ("locations", 0): locations,
+        ("replacements", 0): replacements,
+        ("append", 1): append,
+        ("foreign", 0): foreign,
+        ("delete", 0): delete,
+        ("someone", 0): someone,
+        ("mentions", 1): mentions,
+    }
+    if (action, len(words)) not in actions:
+        sys.exit(__doc__)
+    print(json.dumps(actions[action, len(words)](directory, *words)))
+
+
+if __name__ == "__main__":
+    main()
