@@ -1,5 +1,6 @@
 //! From settings to catalog and warehouse.
 
+use iceberg::spec::FormatVersion;
 use pulselake_commit::catalog::{RestSettings, Secret};
 use pulselake_config::Settings;
 use pulselake_lake::LakeSettings;
@@ -10,6 +11,8 @@ pub(crate) fn lake_settings(settings: &Settings) -> anyhow::Result<LakeSettings>
     let locations = settings.locations()?;
     let mut lake = LakeSettings::new(locations.catalog_uri.expose(), &locations.warehouse_uri);
     lake.fsync = settings.lake.fsync;
+    lake.format_version =
+        if settings.lake.format_version == 3 { FormatVersion::V3 } else { FormatVersion::V2 };
     lake.answer_timeout_ms = settings.rest.answer_timeout_ms;
     lake.rest = rest_settings(settings);
     lake.s3 = s3_settings(settings);

@@ -107,6 +107,7 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("lake.catalog_uri", CatalogUri),
     ("lake.catalog_uri_file", Text),
     ("lake.warehouse", Text),
+    ("lake.format_version", integer(2, 3, "")),
     ("lake.fsync", Boolean),
     ("lake.connect_timeout_ms", integer(100, 10 * MINUTE_MS, "milliseconds")),
     ("rest.credential", Text),

@@ -62,6 +62,8 @@ pub struct LakeSettings {
     pub catalog_uri_file: String,
     /// Where tables are stored; empty is `warehouse` in the data directory.
     pub warehouse: String,
+    /// Iceberg format version of tables that are created.
+    pub format_version: u8,
     /// Whether files are flushed to the disk before they are committed.
     pub fsync: bool,
     /// How long to wait at the start for a catalog that is locked.
@@ -75,6 +77,7 @@ impl Default for LakeSettings {
             catalog_uri: ConnectionUri::default(),
             catalog_uri_file: String::new(),
             warehouse: String::new(),
+            format_version: 2,
             fsync: true,
             connect_timeout_ms: 60_000,
         }
