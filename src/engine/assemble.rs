@@ -45,6 +45,7 @@ pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Pipeline> {
         patience: COMMIT_PATIENCE,
         answer_timeout: Duration::from_millis(settings.rest.answer_timeout_ms),
         // The janitor takes files of twice this age for orphans.
+        history: Duration::from_millis(settings.maintenance.snapshot_max_age_ms),
         max_change_age: Duration::from_millis(settings.maintenance.orphan_min_age_ms / 2),
         ..CommitLimits::default()
     });

@@ -26,6 +26,7 @@ pub(crate) fn round_settings(settings: &Settings, table: &str, is_dry_run: bool)
 pub(crate) fn maintenance_limits(settings: &Settings) -> CommitLimits {
     CommitLimits {
         answer_timeout: Duration::from_millis(settings.rest.answer_timeout_ms),
+        history: Duration::from_millis(settings.maintenance.snapshot_max_age_ms),
         max_change_age: Duration::from_millis(settings.maintenance.orphan_min_age_ms / 2),
         ..CommitLimits::default()
     }

@@ -63,3 +63,13 @@ pub fn poll<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> Option
         std::thread::sleep(LOOK_AGAIN);
     }
 }
+
+/// Runs all of these in threads of their own; fails when one does, and says which.
+pub fn side_by_side(parts: &[(&str, &(dyn Fn() + Sync))]) {
+    let failed: Vec<&str> = std::thread::scope(|scope| {
+        let running: Vec<_> = parts.iter().map(|(name, part)| (*name, scope.spawn(part))).collect();
+        let ended = running.into_iter().map(|(name, thread)| (name, thread.join().is_err()));
+        ended.filter(|(_, has_failed)| *has_failed).map(|(name, _)| name).collect()
+    });
+    assert!(failed.is_empty(), "failed, see above: {failed:?}");
+}

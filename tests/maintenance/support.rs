@@ -151,7 +151,11 @@ pub fn maintain_to_the_end(scene: &Scene) -> Vec<Value> {
         if !is_changed {
             break;
         }
-        assert!(reports.len() <= MAX_ROUNDS, "{MAX_ROUNDS} rounds were not enough: {}", reports.last().unwrap());
+        assert!(
+            reports.len() <= MAX_ROUNDS,
+            "{MAX_ROUNDS} rounds were not enough: {}",
+            reports.last().unwrap()
+        );
     }
     for table in TABLES {
         let health = inspect(scene, table, &["--orphans"]);

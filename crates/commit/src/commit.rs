@@ -11,13 +11,13 @@ use iceberg::spec::TableMetadata;
 use iceberg::table::Table;
 use rand::Rng;
 
+use crate::CatalogError;
 use crate::catalog::{Catalog, Swap};
 use crate::change::{ChangeKind, TableChange};
 use crate::manifests::Workshop;
 use crate::prepare::{Prepared, Unprepared, new_snapshot_id, prepare};
 use crate::rules::Conflict;
 use crate::summary::COMMIT_ID;
-use crate::CatalogError;
 
 /// Bounds of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,10 @@ pub struct CommitLimits {
     pub patience: Duration,
     /// How long to wait for the catalog's answer to one swap before its outcome counts as unknown.
     pub answer_timeout: Duration,
-    /// Snapshots a table keeps in its metadata; older ones are dropped from it by the next commit.
+    /// Newest snapshots that a table keeps in its metadata; of older ones the next commit leaves one of each hour.
     pub max_snapshots: usize,
+    /// How far back one snapshot of each hour is kept.
+    pub history: Duration,
     /// A commit merges the small manifests of its base into one when there are this many.
     pub manifests_to_merge: usize,
     /// Age of a change (by the time in its `commit_id`) beyond which it is not committed any more: the janitor takes
@@ -41,6 +43,7 @@ impl Default for CommitLimits {
             patience: Duration::from_secs(60),
             answer_timeout: Duration::from_secs(20),
             max_snapshots: 500,
+            history: Duration::from_secs(7 * 24 * 3_600),
             manifests_to_merge: 100,
             max_change_age: Duration::from_secs(36 * 3_600),
         }
@@ -315,7 +318,12 @@ impl Call<'_> {
     }
 
     /// One attempt on one base.
-    async fn attempt(&mut self, base: &Table, riders: &Riders, deadline: Instant) -> Result<Landed, Conflict> {
+    async fn attempt(
+        &mut self,
+        base: &Table,
+        riders: &Riders,
+        deadline: Instant,
+    ) -> Result<Landed, Conflict> {
         let (workshop, _) = self
             .workshop
             .get_or_insert_with(|| (Workshop::new(new_snapshot_id(base.metadata())), base.clone()));

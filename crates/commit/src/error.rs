@@ -45,7 +45,9 @@ pub enum CatalogError {
         source: sqlx::Error,
     },
     /// A PostgreSQL database that holds no catalog.
-    #[error("there are no catalog tables in {catalog}; create them with `pulselake init`, or name the right database")]
+    #[error(
+        "there are no catalog tables in {catalog}; create them with `pulselake init`, or name the right database"
+    )]
     NoCatalogTables {
         /// The database, without secrets.
         catalog: String,

@@ -13,7 +13,7 @@ use iceberg::{TableRequirement, TableUpdate};
 use crate::change::{ChangeKind, Rewrite, TableChange};
 use crate::commit::{CommitLimits, Riders};
 use crate::manifests::{Filtered, Workshop};
-use crate::retention::{references, surplus_snapshots};
+use crate::retention::{History, references, surplus_snapshots};
 use crate::rules::{self, Conflict, LiveFile};
 use crate::summary::{FileChanges, snapshot_summary};
 
@@ -132,7 +132,11 @@ pub(crate) async fn prepare(
         },
     ];
     updates.extend(property_updates(&change.kind, riders));
-    let surplus = surplus_snapshots(metadata, limits.max_snapshots);
+    let history = History {
+        max_snapshots: limits.max_snapshots,
+        max_age_ms: i64::try_from(limits.history.as_millis()).unwrap_or(i64::MAX),
+    };
+    let surplus = surplus_snapshots(metadata, history, now_ms);
     if !surplus.is_empty() {
         updates.push(TableUpdate::RemoveSnapshots { snapshot_ids: surplus });
     }

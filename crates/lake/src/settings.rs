@@ -10,6 +10,9 @@ use pulselake_store::{S3Settings, StoreSettings, Warehouse, local_path};
 
 use crate::LakeError;
 
+/// The warehouse's own place where the catalog says where each table lies: it is never used.
+const NOWHERE: &str = "file:///nowhere";
+
 /// Catalog and warehouse.
 #[derive(Clone, Debug)]
 pub struct LakeSettings {
@@ -55,8 +58,7 @@ impl LakeSettings {
         let store = StoreSettings { fsync: self.fsync, s3: self.s3.clone() };
         let is_location = self.warehouse.contains(":/") || self.warehouse.starts_with('/');
         if is_rest && !is_location {
-            // The catalog says where each table lies; the warehouse's own place is never used.
-            return Ok(Place { warehouse: Warehouse::parse("file:///", store)?, tables_location: None });
+            return Ok(Place { warehouse: Warehouse::parse(NOWHERE, store)?, tables_location: None });
         }
         let warehouse = Warehouse::parse(&self.warehouse, store)?;
         let tables_location = Some(warehouse.location().to_string());
@@ -89,5 +91,21 @@ impl Place {
     /// The directory, where it is a local one.
     pub fn local_directory(&self) -> Option<PathBuf> {
         self.tables_location.as_ref().and_then(|location| local_path(location).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_a_rest_catalog_a_warehouse_may_be_a_name_or_missing() {
+        for warehouse in ["", "my warehouse"] {
+            let place = LakeSettings::new("http://catalog:8181", warehouse).check().unwrap();
+            assert_eq!((place.tables_location, place.warehouse.location()), (None, NOWHERE));
+        }
+        let named = LakeSettings::new("https://catalog", "s3://bucket/lake/").check().unwrap();
+        assert_eq!(named.tables_location.as_deref(), Some("s3://bucket/lake"));
+        assert!(LakeSettings::new("postgres://db/lake", "my warehouse").check().is_err());
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! `cargo run --release -p pulselake-maintain --example compaction_rate [megabytes] [directory]`
 //!
-//! For each table: megabytes of input files per second of the compaction thread's processor time, and per second.
+//! For each table: megabytes of input files per second of the compaction thread's processor time, and per second; the
+//! memory that compaction says it reserved, and the most that the process held so far (Linux).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -153,6 +154,13 @@ async fn write(table: &Table, name: String, rows: &RecordBatch) -> Outcome<DataF
         .build()?)
 }
 
+/// The most memory this process ever held, KiB.
+fn most_resident_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
@@ -205,13 +213,14 @@ async fn main() -> Outcome<()> {
         let megabytes_read = report.before.bytes as f64 / f64::from(1 << 20);
         let per_second = |ms: u64| megabytes_read / (ms.max(1) as f64 / 1_000.0);
         println!(
-            "{name}: {} files of {megabytes_read:.0} MB to {} of {:.0} MB; {:.0} MB/s of processor time, {:.0} MB/s; peak {} MB",
+            "{name}: {} files of {megabytes_read:.0} MB to {} of {:.0} MB; {:.0} MB/s of processor time, {:.0} MB/s; reserved {} MB, process {} MB",
             report.before.files,
             report.after.files,
             report.after.bytes as f64 / f64::from(1 << 20),
             per_second(report.cpu_ms.unwrap_or(report.elapsed_ms)),
             per_second(report.elapsed_ms),
             report.peak_memory_bytes >> 20,
+            most_resident_kib().unwrap_or(0) >> 10,
         );
     }
     Ok(())

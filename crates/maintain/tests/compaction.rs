@@ -15,6 +15,7 @@ use futures::TryStreamExt;
 use iceberg::TableIdent;
 use iceberg::spec::{DataFile, Datum, FormatVersion, Literal, PrimitiveType, Struct, Transform};
 use pulselake_commit::{ChangeKind, Rewrite};
+use pulselake_maintain::FOLDED_PROPERTY;
 use pulselake_maintain::compaction::{
     Budget, Compaction, CompactionError, CompactionReport, TablePolicy, compact_table,
 };
@@ -349,6 +350,8 @@ async fn revisions_of_gold_are_folded_and_late_ones_too() {
         assert_eq!((rows_before, rows_after), (1_072, 1_000));
         assert_eq!((report.rows_read, report.rows_written, report.after.files), (1_072, 1_000, 1));
         assert_at_rest(&lake, &ident, &policy).await;
+        // The audit has to know.
+        assert!(lake.table(&ident).await.metadata().properties().contains_key(FOLDED_PROPERTY));
 
         // Sorted by video, then time.
         let stream =
@@ -446,6 +449,7 @@ async fn an_equality_delete_and_an_append_that_land_meanwhile_hold() {
     assert_eq!(report.conflicts, 0);
     let rows = lake.rows(&ident).await;
     assert_eq!(rows.len(), 40);
+    assert!(!lake.table(&ident).await.metadata().properties().contains_key(FOLDED_PROPERTY));
     // The deleted row is gone, the later one with its id is there.
     assert_eq!(rows.iter().filter(|row| row.contains("|13|")).count(), 1);
     assert_at_rest(&lake, &ident, &small_policy()).await;

@@ -30,6 +30,7 @@ const CANNOT_CONNECT_NOW: &str = "57P03";
 const COMPLETION_UNKNOWN: &str = "40003";
 const CRASH_SHUTDOWN: &str = "57P02";
 const DEADLOCK: &str = "40P01";
+const DUPLICATE_OBJECT: &str = "42710";
 const DUPLICATE_TABLE: &str = "42P07";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 const SERIALIZATION_FAILURE: &str = "40001";
@@ -108,7 +109,10 @@ impl PostgresStore {
                 Ok(_) => {}
                 // Somebody else creates them at the same time: IF NOT EXISTS does not wait for that.
                 Err(CatalogError::Postgres { source, .. })
-                    if matches!(code_of(&source).as_deref(), Some(UNIQUE_VIOLATION | DUPLICATE_TABLE)) => {}
+                    if matches!(
+                        code_of(&source).as_deref(),
+                        Some(UNIQUE_VIOLATION | DUPLICATE_TABLE | DUPLICATE_OBJECT)
+                    ) => {}
                 Err(error) => return Err(error),
             }
         }

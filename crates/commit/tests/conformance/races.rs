@@ -10,8 +10,8 @@ use iceberg::{NamespaceIdent, TableCreation, TableIdent, TableRequirement, Table
 use parking_lot::Mutex;
 use pulselake_commit::catalog::SwapBounds;
 use pulselake_commit::{
-    Catalog, CatalogError, ChangeKind, CommitFailure, CommitLimits, Rewrite, RowDelta, Swap, Unguarded,
-    commit,
+    COMMIT_ID, Catalog, CatalogError, ChangeKind, CommitFailure, CommitLimits, Rewrite, RowDelta, Swap,
+    Unguarded, commit,
 };
 
 use crate::support::{Kind, Stage, change, files, look};
@@ -98,51 +98,82 @@ pub async fn a_race_that_was_lost_to_oneself_is_won(kind: Kind) {
     look::assert_nothing_left_behind(&stage.load().await, endings(kind)).await;
 }
 
-pub async fn everything_that_was_acknowledged_is_there_once(kind: Kind) {
-    let stage = Arc::new(Stage::new(kind).await);
-    let handles = [stage.catalog.clone(), stage.place.catalog().await];
-    let limits =
-        CommitLimits { patience: Duration::from_secs(300), manifests_to_merge: 60, ..Default::default() };
-    let base = stage.load().await;
-    let mut writers = Vec::new();
-    for writer in 0..WRITERS {
-        let (catalog, table, base) = (handles[writer % 2].clone(), stage.table.clone(), base.clone());
-        writers.push(tokio::spawn(async move {
-            let mut acknowledged = Vec::new();
-            for number in 0..COMMITS_EACH {
-                let id = (writer * COMMITS_EACH + number) as i64;
-                let file = files::data(&base, ["a", "b"][writer % 2], &[id]).await;
-                let path = file.file_path().to_string();
-                let work = change(ChangeKind::Append { files: vec![file] });
-                let landing = commit(&*catalog, &table, &work, &Unguarded, &limits).await.unwrap();
-                assert!(!landing.already_there);
-                acknowledged.push((work.commit_id, landing.snapshot_id.unwrap(), path, landing.conflicts));
-            }
-            acknowledged
-        }));
+/// What the catalog said yes to.
+struct Acknowledged {
+    commit_id: String,
+    snapshot_id: i64,
+    file: String,
+    conflicts: u32,
+    needed: BTreeSet<String>,
+}
+
+async fn append_many(
+    catalog: Arc<dyn Catalog>,
+    base: Table,
+    ids: std::ops::Range<usize>,
+    limits: CommitLimits,
+) -> Vec<Acknowledged> {
+    let mut acknowledged = Vec::new();
+    for id in ids {
+        let file = files::data(&base, ["a", "b"][id % 2], &[id as i64]).await;
+        let path = file.file_path().to_string();
+        let work = change(ChangeKind::Append { files: vec![file] });
+        let landing = commit(&*catalog, base.identifier(), &work, &Unguarded, &limits).await.unwrap();
+        assert!(!landing.already_there);
+        let snapshot_id = landing.snapshot_id.unwrap();
+        let snapshot = landing.table.metadata().snapshot_by_id(snapshot_id).unwrap();
+        assert_eq!(snapshot.summary().additional_properties[COMMIT_ID], work.commit_id);
+        acknowledged.push(Acknowledged {
+            commit_id: work.commit_id,
+            snapshot_id,
+            file: path,
+            conflicts: landing.conflicts,
+            needed: look::needed_by(&landing.table, snapshot_id).await,
+        });
     }
+    acknowledged
+}
+
+pub async fn everything_that_was_acknowledged_is_there_once(kind: Kind) {
+    const ALL: usize = WRITERS * COMMITS_EACH;
+    let stage = Stage::new(kind).await;
+    let handles = [stage.catalog.clone(), stage.place.catalog().await];
+    // Few snapshots, or most of the time goes into writing them down.
+    let limits = CommitLimits {
+        patience: Duration::from_secs(300),
+        max_snapshots: 60,
+        manifests_to_merge: 20,
+        ..stage.limits
+    };
+    let base = stage.load().await;
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let ids = writer * COMMITS_EACH..(writer + 1) * COMMITS_EACH;
+            tokio::spawn(append_many(handles[writer % 2].clone(), base.clone(), ids, limits))
+        })
+        .collect();
     let mut acknowledged = Vec::new();
     for writer in writers {
         acknowledged.extend(writer.await.unwrap());
     }
-    assert_eq!(acknowledged.len(), WRITERS * COMMITS_EACH);
-    assert!(
-        acknowledged.iter().any(|(_, _, _, conflicts)| *conflicts > 0),
-        "no race was lost: nothing was shown"
-    );
+    assert!(acknowledged.iter().any(|one| one.conflicts > 0), "no race was lost: nothing was shown");
 
     let table = stage.place.catalog().await.load_existing(&stage.table).await.unwrap();
-    let expected: HashSet<String> = acknowledged.iter().map(|(id, ..)| id.clone()).collect();
-    assert_eq!(look::commit_ids(&table), expected);
-    for (commit_id, snapshot_id, ..) in &acknowledged {
-        let snapshot = table.metadata().snapshot_by_id(*snapshot_id).unwrap();
-        assert_eq!(&snapshot.summary().additional_properties[pulselake_commit::COMMIT_ID], commit_id);
-    }
-    let live: BTreeSet<String> = look::live(&table).await.into_keys().collect();
-    assert_eq!(live, acknowledged.iter().map(|(_, _, path, _)| path.clone()).collect());
+    // Each snapshot ever made has a number of its own: a doubled commit would have taken one more.
+    assert_eq!(table.metadata().last_sequence_number(), ALL as i64);
+    let snapshot_ids: HashSet<i64> = acknowledged.iter().map(|one| one.snapshot_id).collect();
+    assert_eq!(snapshot_ids.len(), ALL);
+    let commit_ids: HashSet<String> = acknowledged.iter().map(|one| one.commit_id.clone()).collect();
+    assert!(look::commit_ids(&table).is_subset(&commit_ids));
+    let live = look::live(&table).await;
+    let files: BTreeSet<&String> = acknowledged.iter().map(|one| &one.file).collect();
+    assert_eq!(live.keys().collect::<BTreeSet<_>>(), files);
+    let numbers: BTreeSet<i64> = live.values().map(|file| file.sequence_number).collect();
+    assert_eq!(numbers, (1..=ALL as i64).collect());
     let summary = table.metadata().current_snapshot().unwrap().summary();
-    assert_eq!(summary.additional_properties["total-records"], (WRITERS * COMMITS_EACH).to_string());
-    look::assert_nothing_left_behind(&table, endings(kind)).await;
+    assert_eq!(summary.additional_properties["total-records"], ALL.to_string());
+    let needed_once: BTreeSet<String> = acknowledged.iter().flat_map(|one| one.needed.clone()).collect();
+    look::assert_nothing_left_beside(&table, endings(kind), &needed_once).await;
 }
 
 /// One writer appends, one deletes by key, one rewrites: whatever order they get, each id that was not deleted is there

@@ -82,14 +82,20 @@ pub fn commit_ids(table: &Table) -> HashSet<String> {
     found
 }
 
-/// The name of every manifest and manifest list that some snapshot needs, and of the metadata files in the log.
+/// The names of a snapshot's manifest list and manifests.
+pub async fn needed_by(table: &Table, snapshot_id: i64) -> BTreeSet<String> {
+    let snapshot = table.metadata().snapshot_by_id(snapshot_id).unwrap();
+    let list = table.manifest_list_reader(snapshot).load().await.unwrap();
+    let manifests = list.entries().iter().map(|manifest| name_of(&manifest.manifest_path));
+    manifests.chain([name_of(snapshot.manifest_list())]).collect()
+}
+
+/// The name of every file that some snapshot needs, and of the metadata files in the log.
 async fn needed(table: &Table) -> BTreeSet<String> {
     let metadata = table.metadata();
     let mut found = BTreeSet::new();
     for snapshot in metadata.snapshots() {
-        found.insert(name_of(snapshot.manifest_list()));
-        let list = table.manifest_list_reader(snapshot).load().await.unwrap();
-        found.extend(list.entries().iter().map(|manifest| name_of(&manifest.manifest_path)));
+        found.extend(needed_by(table, snapshot.snapshot_id()).await);
     }
     found.extend(metadata.metadata_log().iter().map(|log| name_of(&log.metadata_file)));
     found.insert(name_of(table.metadata_location().unwrap()));
@@ -102,6 +108,11 @@ fn name_of(location: &str) -> String {
 
 /// Fails unless the metadata directory holds exactly what the table needs. `ending` picks the files to compare.
 pub async fn assert_nothing_left_behind(table: &Table, ending: &str) {
+    assert_nothing_left_beside(table, ending, &BTreeSet::new()).await;
+}
+
+/// The same, where snapshots that left the metadata may have left `others`.
+pub async fn assert_nothing_left_beside(table: &Table, ending: &str, others: &BTreeSet<String>) {
     let location = table.metadata().location();
     let directory = format!("{}/metadata", location.strip_prefix("file://").unwrap());
     let there: BTreeSet<String> = std::fs::read_dir(&directory)
@@ -109,8 +120,9 @@ pub async fn assert_nothing_left_behind(table: &Table, ending: &str) {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.ends_with(ending))
         .collect();
+    let needed = needed(table).await;
     let wanted: BTreeSet<String> =
-        needed(table).await.into_iter().filter(|name| name.ends_with(ending)).collect();
+        needed.union(others).filter(|name| name.ends_with(ending)).cloned().collect();
     let missing: Vec<_> = wanted.difference(&there).collect();
     let left: Vec<_> = there.difference(&wanted).collect();
     assert!(missing.is_empty(), "{} needed files are gone: {missing:?}", missing.len());

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use iceberg::TableIdent;
-use iceberg::spec::DataFile;
+use iceberg::spec::{DataFile, TableMetadata};
 use iceberg::table::Table;
 use pulselake_commit::failpoint::{self, Injected};
 use pulselake_commit::{
-    Catalog, CatalogError, ChangeKind, CommitFailure, Conflict, Landing, Rewrite, TableChange, commit,
+    Catalog, CatalogError, ChangeKind, CommitFailure, Conflict, Guard, Judgement, Landing, Rewrite,
+    TableChange, commit,
 };
 use pulselake_read::{LiveEntry, PlannedFile, TablePlan};
 
@@ -15,7 +16,7 @@ use super::budget::Budget;
 use super::error::CompactionError;
 use super::output::delete_quietly;
 use super::planner::Group;
-use crate::CarryLedger;
+use crate::{CarryLedger, CarryRefusal, FOLDED_PROPERTY};
 
 /// Failpoint: the rows of a group are written, its last file is not closed.
 pub const BEFORE_OUTPUT_CLOSE: &str = "maintain::before_output_close";
@@ -30,6 +31,26 @@ pub(crate) enum Outcome {
     Landed(Box<Landing>),
     /// It has to be planned anew.
     Conflict(Conflict),
+}
+
+/// Carries the ledger, and marks a table whose rows were folded.
+struct CarryAndMark {
+    has_folded: bool,
+}
+
+impl Guard for CarryAndMark {
+    type Refusal = CarryRefusal;
+
+    fn judge(&self, base: &TableMetadata) -> Result<Judgement, CarryRefusal> {
+        let mut judgement = CarryLedger.judge(base)?;
+        if let Judgement::Commit(riders) = &mut judgement
+            && self.has_folded
+            && !base.properties().contains_key(FOLDED_PROPERTY)
+        {
+            riders.properties.insert(FOLDED_PROPERTY.to_string(), "true".to_string());
+        }
+        Ok(judgement)
+    }
 }
 
 /// The change that exchanges a group for `added`.
@@ -55,17 +76,18 @@ pub(crate) fn change(kind: ChangeKind) -> TableChange {
     TableChange { commit_id: uuid::Uuid::now_v7().to_string(), kind }
 }
 
-/// Commits a change. Its data files are deleted where it certainly did not land, and kept where nobody knows.
+/// Commits a change. `has_folded`: whether it leaves fewer rows than it takes, with the same sums. Its data files are deleted where it certainly did not land, and kept where nobody knows.
 pub(crate) async fn commit_change(
     catalog: &dyn Catalog,
     ident: &TableIdent,
     table: &Table,
     change: &TableChange,
+    has_folded: bool,
     budget: &Budget,
 ) -> Result<Outcome, CompactionError> {
     let name = ident.to_string();
     let result = match failpoint::reach(BEFORE_COMMIT).await {
-        None => commit(catalog, ident, change, &CarryLedger, &budget.commit).await,
+        None => commit(catalog, ident, change, &CarryAndMark { has_folded }, &budget.commit).await,
         Some(injected) => Err(injected_failure(injected, BEFORE_COMMIT)),
     };
     let failure = match result {
@@ -84,9 +106,9 @@ pub(crate) async fn commit_change(
     match failure {
         CommitFailure::Conflict { conflict, .. } => Ok(Outcome::Conflict(conflict)),
         CommitFailure::Refused { refusal, .. } => Err(CompactionError::Refused { table: name, refusal }),
-        CommitFailure::Failed { source, .. } => Err(CompactionError::Catalog(source)),
+        CommitFailure::Failed { source, .. } => Err(source.into()),
         CommitFailure::OutcomeUnknown { source } => {
-            Err(CompactionError::OutcomeUnknown { table: name, source })
+            Err(CompactionError::OutcomeUnknown { table: name, source: Box::new(source) })
         }
     }
 }

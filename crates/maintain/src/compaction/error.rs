@@ -13,10 +13,10 @@ use crate::janitor::young::TooOld;
 pub enum CompactionError {
     /// Reading the table.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Read(Box<ReadError>),
     /// The catalog.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Catalog(Box<CatalogError>),
     /// The table's ledger is not sound.
     #[error("table {table} is not compacted: {refusal}")]
     Refused {
@@ -118,7 +118,7 @@ pub enum CompactionError {
         /// How many.
         conflicts: u32,
         /// The last one.
-        conflict: Conflict,
+        conflict: Box<Conflict>,
     },
     /// Nobody knows whether a group was committed; its files were kept.
     #[error(
@@ -128,7 +128,7 @@ pub enum CompactionError {
         /// `namespace.name`.
         table: String,
         /// What hid the outcome.
-        source: CatalogError,
+        source: Box<CatalogError>,
     },
     /// It was asked to stop.
     #[error("compaction was stopped; what was committed stays")]
@@ -145,6 +145,18 @@ pub enum CompactionError {
         /// Its name.
         point: &'static str,
     },
+}
+
+impl From<ReadError> for CompactionError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(Box::new(error))
+    }
+}
+
+impl From<CatalogError> for CompactionError {
+    fn from(error: CatalogError) -> Self {
+        Self::Catalog(Box::new(error))
+    }
 }
 
 impl CompactionError {

@@ -182,7 +182,7 @@ impl Partition<'_> {
         let bytes: u64 = bin.iter().map(|&index| self.file(index).bytes).sum();
         let expected_outputs = bytes.div_ceil(self.policy.target_file_bytes.max(1)).max(1) as usize;
         let largest = bin.iter().map(|&index| self.file(index).bytes).max().unwrap_or(0);
-        let least = match self.is_open || 2 * largest <= bytes {
+        let least = match self.is_open || 4 * largest <= 3 * bytes {
             true => 2,
             false => self.policy.min_input_files.max(2),
         };

@@ -33,7 +33,7 @@ pub struct TablePolicy {
     /// A file below this part of the target is small.
     pub small_file_ratio: f64,
     /// Small files that a closed partition must have before they are packed; two are enough where none of them has more
-    /// than half of their bytes, so that a straggler does not have a large file written again.
+    /// than three quarters of their bytes, so that a straggler does not have a large file written again.
     pub min_input_files: usize,
     /// Small files that make an open partition urgent: it is packed although it still grows.
     pub urgent_files: usize,

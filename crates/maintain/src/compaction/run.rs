@@ -9,7 +9,7 @@ use std::time::Instant;
 use iceberg::TableIdent;
 use iceberg::spec::DataFile;
 use iceberg::table::Table;
-use pulselake_commit::{Catalog, ChangeKind, Landing, back_off};
+use pulselake_commit::{Catalog, ChangeKind, Landing, TableChange, back_off};
 use pulselake_read::{BytesRead, PartitionPredicate, TablePlan, plan_table_without_statistics};
 
 use super::budget::{Budget, MemoryMeter};
@@ -118,8 +118,9 @@ impl Run<'_> {
         if !self.compaction.dry_run && planned.todo.rewrite_manifests {
             self.compaction.cancel.check()?;
             let target_bytes = self.policy.manifest_bytes;
-            let landing =
-                self.land(&planned.table, &change(ChangeKind::RewriteManifests { target_bytes })).await?;
+            let landing = self
+                .land(&planned.table, &change(ChangeKind::RewriteManifests { target_bytes }), false)
+                .await?;
             self.report.manifests_rewritten = landing.is_some();
             planned = self.plan().await?;
         }
@@ -167,7 +168,8 @@ impl Run<'_> {
         progress: Progress,
     ) -> Result<bool, CompactionError> {
         if group.files.is_empty() {
-            let landing = self.land(&planned.table, &group_change(&planned.files, group, Vec::new())).await?;
+            let change = group_change(&planned.files, group, Vec::new());
+            let landing = self.land(&planned.table, &change, false).await?;
             if landing.is_some() {
                 self.report.groups += 1;
                 self.report.delete_files_removed += group.drop_deletes.len() as u64;
@@ -188,8 +190,10 @@ impl Run<'_> {
             return Err(CompactionError::TooSlow { table, partition: partition_path, source });
         }
         let files_added = rewritten.files.len() as u64;
+        let kept = rewritten.counts.read - rewritten.counts.deleted;
+        let has_folded = rewritten.rows_written < kept;
         let change = group_change(&planned.files, group, rewritten.files);
-        if self.land(&planned.table, &change).await?.is_none() {
+        if self.land(&planned.table, &change, has_folded).await?.is_none() {
             return Ok(false);
         }
         self.report.groups += 1;
@@ -226,10 +230,11 @@ impl Run<'_> {
     async fn land(
         &mut self,
         table: &Table,
-        change: &pulselake_commit::TableChange,
+        change: &TableChange,
+        has_folded: bool,
     ) -> Result<Option<Landing>, CompactionError> {
         let budget = &self.compaction.budget;
-        match commit_change(self.catalog, self.ident, table, change, budget).await? {
+        match commit_change(self.catalog, self.ident, table, change, has_folded, budget).await? {
             Outcome::Landed(landing) => {
                 self.report.lost_races += u64::from(landing.conflicts);
                 Ok(Some(*landing))
@@ -242,7 +247,7 @@ impl Run<'_> {
                     return Err(CompactionError::Contended {
                         table: self.ident.to_string(),
                         conflicts,
-                        conflict,
+                        conflict: Box::new(conflict),
                     });
                 }
                 back_off(conflicts).await;

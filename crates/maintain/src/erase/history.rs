@@ -51,8 +51,10 @@ impl Verdicts {
             .map(|(file, _)| file)
             .collect();
         let total = Some(unknown.len() as u64);
-        let searching = unknown.into_iter().map(|file| async move {
-            (file.file_path().to_string(), holds_id(table.file_io(), file, target).await)
+        // By place: a closure over references would keep the future on its thread.
+        let searching = (0..unknown.len()).map(|place| {
+            let file = unknown[place];
+            async move { (file.file_path().to_string(), holds_id(table.file_io(), file, target).await) }
         });
         let mut verdicts = futures::stream::iter(searching).buffer_unordered(CONCURRENT_SEARCHES);
         let mut done = 0;

@@ -11,7 +11,7 @@ use iceberg::spec::ManifestContentType;
 use iceberg::table::Table;
 use pulselake_commit::Catalog;
 use pulselake_ledger::PROPERTY;
-use pulselake_read::{PartitionPredicate, plan_table};
+use pulselake_read::{PartitionPredicate, plan_table_without_statistics};
 use serde::Serialize;
 
 use crate::janitor::{
@@ -145,7 +145,7 @@ pub async fn inspect(
 pub async fn health_of(table: &Table) -> Result<TableHealth, MaintainError> {
     let metadata = table.metadata();
     let begun = Instant::now();
-    let plan = plan_table(table, None, &PartitionPredicate::all()).await?;
+    let plan = plan_table_without_statistics(table, None, &PartitionPredicate::all()).await?;
     let plan_ms = begun.elapsed().as_millis() as u64;
 
     let data_files = FileHealth::of(plan.files.iter().map(|planned| planned.data.file()));

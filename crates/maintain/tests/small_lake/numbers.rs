@@ -42,7 +42,8 @@ pub async fn rewrite_all(catalog: &dyn Catalog, limits: &CommitLimits, table: &T
     match commit(catalog, table, &change(ChangeKind::Rewrite(rewrite)), &CarryLedger, limits).await {
         Ok(_) => true,
         Err(failure) => {
-            assert!(matches!(failure, CommitFailure::Conflict { .. }), "{failure:?}");
+            let has_lost = matches!(failure, CommitFailure::Conflict { .. } | CommitFailure::Failed { .. });
+            assert!(has_lost && failure.files_may_be_deleted(), "{failure:?}");
             base.file_io().delete(merged.file_path()).await.unwrap();
             false
         }

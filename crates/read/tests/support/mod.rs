@@ -1,7 +1,7 @@
 //! Real tables for tests: a SQLite catalog and local files in a temporary directory, commits through the commit layer,
 //! Parquet written here.
 
-#![allow(dead_code)]
+#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
 
 use std::collections::HashMap;
 use std::sync::Arc;

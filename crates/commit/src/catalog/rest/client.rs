@@ -338,7 +338,10 @@ mod tests {
 
     #[test]
     fn separators_are_decoded_for_queries() {
-        assert_eq!((decoded("%1F").as_str(), decoded("%2E").as_str(), decoded(".").as_str()), ("\u{1f}", ".", "."));
+        assert_eq!(
+            (decoded("%1F").as_str(), decoded("%2E").as_str(), decoded(".").as_str()),
+            ("\u{1f}", ".", ".")
+        );
     }
 
     #[test]
