@@ -54,7 +54,7 @@ fn assert_erased(report: &Value, someone: &Someone, before: &Value, after: &Valu
 #[test]
 #[ignore = "needs a broker: run through make test"]
 fn an_erased_user_is_in_no_row_and_then_in_no_file() {
-    let (scene, mut stream) = scene_with_small_files("erase", 3, 61);
+    let (scene, mut stream) = scene_with_small_files("erase", 2, 61);
     let [first, second] = two_users(&scene);
     let before = sums(&scene);
     assert!(!files_with(&scene, &first).is_empty());

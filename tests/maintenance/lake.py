@@ -5,10 +5,11 @@
     lake.py snapshots DATA_DIR TABLE        [[id, parent, operation], …], oldest first
     lake.py locations DATA_DIR              the metadata file that each table has now
     lake.py replacements DATA_DIR           compares each snapshot that only replaces files with its parent
-    lake.py append DATA_DIR ROWS            appends rows of another source to bronze
+    lake.py append DATA_DIR COUNT           appends rows of another source to bronze
     lake.py foreign DATA_DIR                how many of those there are
     lake.py delete DATA_DIR                 deletes them
-    lake.py someone DATA_DIR                a user with events in bronze who is mentioned in quarantine too, and more
+    lake.py let-leases-run-out DATA_DIR     lets the leases of dead maintainers run out
+    lake.py someone DATA_DIR                users with events in bronze who are mentioned in quarantine too
     lake.py mentions DATA_DIR WORD          files of the warehouse, whoever needs them, that hold the word
 
 Prints one JSON value.
@@ -18,6 +19,7 @@ import io
 import json
 import re
 import sys
+import uuid
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,15 +27,18 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as compute
 import pyarrow.parquet as parquet
 from pyiceberg.exceptions import CommitFailedException
-from pyiceberg.table import Table
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.table import FileScanTask, Table
 from sqlalchemy.exc import OperationalError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "verify"))
 from lake_tables import BRONZE, GOLD, HOT_TABLES, QUARANTINE, extension_file, load_hot_tables, open_catalog  # noqa: E402
 
 FOREIGN_TOPIC = "somebody_else"
+LEASE = "pulselake.maintenance-lease"
 CONFLICTS = 50
 """Commits of the engine that a change of ours may lose against."""
 NEWEST = 12
@@ -124,16 +129,37 @@ def again_when_another_was_faster(change: Callable[[], object]) -> object:
     sys.exit(f"another commit was faster {CONFLICTS} times")
 
 
-def append(data_dir: Path, rows: str) -> int:
-    """Rows like those of bronze, from a topic that no engine reads."""
+def written(table: Table, task: FileScanTask, rows: pa.Table) -> DataFile:
+    """A new data file beside the one of a task, with these rows of its partition."""
+    path = task.file.file_path.removeprefix("file://").rsplit("/", 1)[0] + f"/foreign-{uuid.uuid4()}.parquet"
+    parquet.write_table(rows.cast(table.schema().as_arrow()), path)
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=f"file://{path}",
+        file_format=FileFormat.PARQUET,
+        partition=task.file.partition,
+        record_count=rows.num_rows,
+        file_size_in_bytes=Path(path).stat().st_size,
+    )
+
+
+def rows_of(task: FileScanTask) -> pa.Table:
+    return parquet.ParquetFile(task.file.file_path.removeprefix("file://")).read()
+
+
+def append(data_dir: Path, count: str) -> int:
+    """Rows like those of one of bronze's files, from a topic that no engine reads."""
 
     def change() -> int:
         bronze = open_catalog(data_dir).load_table(BRONZE)
-        like = bronze.scan(limit=int(rows)).to_arrow()
-        place = like.schema.get_field_index("source_topic")
-        topics = pa.array([FOREIGN_TOPIC] * like.num_rows, like.schema.field(place).type)
-        bronze.append(like.set_column(place, like.schema.field(place), topics))
-        return like.num_rows
+        task = next(iter(bronze.scan().plan_files()))
+        rows = rows_of(task).slice(0, int(count))
+        place = rows.schema.get_field_index("source_topic")
+        topics = pa.array([FOREIGN_TOPIC] * rows.num_rows, rows.schema.field(place).type)
+        added = written(bronze, task, rows.set_column(place, rows.schema.field(place), topics))
+        with bronze.transaction() as transaction, transaction.update_snapshot().fast_append() as snapshot:
+            snapshot.append_data_file(added)
+        return rows.num_rows
 
     return again_when_another_was_faster(change)
 
@@ -144,10 +170,30 @@ def foreign(data_dir: Path) -> int:
 
 
 def delete(data_dir: Path) -> None:
+    """Writes the files with such rows anew, without them."""
+
     def change() -> None:
-        open_catalog(data_dir).load_table(BRONZE).delete(f"source_topic == '{FOREIGN_TOPIC}'")
+        bronze = open_catalog(data_dir).load_table(BRONZE)
+        with bronze.transaction() as transaction, transaction.update_snapshot().overwrite() as snapshot:
+            for task in bronze.scan().plan_files():
+                rows = rows_of(task)
+                kept = rows.filter(compute.not_equal(rows["source_topic"].cast(pa.string()), FOREIGN_TOPIC))
+                if kept.num_rows == rows.num_rows:
+                    continue
+                snapshot.delete_data_file(task.file)
+                if kept.num_rows:
+                    snapshot.append_data_file(written(bronze, task, kept))
 
     again_when_another_was_faster(change)
+
+
+def let_leases_run_out(data_dir: Path) -> None:
+    """Dates back the leases of maintainers that died."""
+    for table in load_hot_tables(data_dir).values():
+        if (text := table.properties.get(LEASE)) is not None:
+            lease = json.dumps(json.loads(text) | {"expires_at_ms": 1})
+            with table.transaction() as transaction:
+                transaction.set_properties({LEASE: lease})
 
 
 def someone(data_dir: Path) -> dict[str, object]:
@@ -238,6 +284,7 @@ def main() -> None:
         ("append", 1): append,
         ("foreign", 0): foreign,
         ("delete", 0): delete,
+        ("let-leases-run-out", 0): let_leases_run_out,
         ("someone", 0): someone,
         ("mentions", 1): mentions,
     }

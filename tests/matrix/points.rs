@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::common::repository;
 
-/// Where the points are.
-const SOURCES: [&str; 2] = ["actors/src", "crates/lake/src"];
+/// Where the points of the stream are. Those of maintenance (`crates/maintain`) are met in `tests/maintenance`.
+const SOURCES: [&str; 4] = ["actors/src", "crates/lake/src", "crates/commit/src", "crates/store/src"];
 
 /// A failpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -64,9 +64,8 @@ fn a_rest_catalog_dies_and_comes_back() {
 
 fn an_s3_server_freezes_dies_and_comes_back() {
     let store = Service::s3("outage-s3", "outages");
-    let place = |scene: &Scene| {
-        Place::sqlite(&scene.directory().join("elsewhere.db")).on_s3(&store.url, "outages")
-    };
+    let place =
+        |scene: &Scene| Place::sqlite(&scene.directory().join("elsewhere.db")).on_s3(&store.url, "outages");
     go_through("s3-outage", place, |engine| {
         store.signal("STOP");
         stays_alive(engine, outage());

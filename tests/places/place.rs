@@ -15,7 +15,8 @@ use crate::services::{S3_KEY, S3_SECRET, told};
 /// The catalog's name in a database.
 const CATALOG_NAME: &str = "pulselake";
 /// The tables.
-pub const TABLES: [&str; 3] = ["bronze.raw_events", "bronze.invalid_events_content", "gold.rt_video_stats_1min"];
+pub const TABLES: [&str; 3] =
+    ["bronze.raw_events", "bronze.invalid_events_content", "gold.rt_video_stats_1min"];
 
 /// One place.
 #[derive(Clone, Default)]
@@ -158,9 +159,11 @@ impl Place {
     /// No secret is in anything that was said, nor in any log of the scene.
     pub fn assert_no_secret(&self, scene: &Scene, said: &[String]) {
         let files = std::fs::read_dir(scene.directory()).unwrap().map(|entry| entry.unwrap().path());
-        let logs: Vec<_> = files.filter(|path| path.extension().is_some_and(|ending| ending == "log")).collect();
+        let logs: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|ending| ending == "log")).collect();
         assert!(!logs.is_empty());
-        let logged = logs.iter().map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned());
+        let logged =
+            logs.iter().map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned());
         for text in logged.chain(said.iter().cloned()) {
             for secret in &self.secrets {
                 assert!(!text.contains(secret), "{secret:?} is in:\n{text}");

@@ -52,7 +52,8 @@ fn impatient(mut place: Place) -> Place {
 #[test]
 #[ignore = "needs services: run through make test"]
 fn a_rest_catalog_that_is_not_opened() {
-    let (url, name) = (environment("PULSELAKE_TEST_REST_OAUTH"), environment("PULSELAKE_TEST_REST_WAREHOUSE"));
+    let (url, name) =
+        (environment("PULSELAKE_TEST_REST_OAUTH"), environment("PULSELAKE_TEST_REST_WAREHOUSE"));
     let credential = environment("PULSELAKE_TEST_REST_CREDENTIAL");
     let wrong = format!("pulselake:{WRONG}");
     let vends = |scene: &Scene, warehouse: &str, credential: &str| {

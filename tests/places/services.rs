@@ -87,7 +87,8 @@ impl Drop for Service {
         // One that was stopped by a signal would not hear that it should end. It may be gone.
         let name = self.script.split('-').next().unwrap();
         if let Ok(pid) = std::fs::read_to_string(self.directory.join(format!("{name}.pid"))) {
-            let _ = Command::new("kill").args(["-CONT", pid.trim()]).stderr(std::process::Stdio::null()).status();
+            let _ =
+                Command::new("kill").args(["-CONT", pid.trim()]).stderr(std::process::Stdio::null()).status();
         }
         let _ = Command::new(tool("service-down.sh")).arg(&self.directory).status();
     }

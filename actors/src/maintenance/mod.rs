@@ -103,9 +103,10 @@ impl Maintenance {
             compaction.do_send(Stop);
             janitor.do_send(Stop);
         }
+        let deadline = tokio::time::Instant::now() + STOP_PATIENCE;
         for (work, _, _) in &self.tables {
             // A round that does not end in time is left: killing it at any point does no harm.
-            let _ = tokio::time::timeout(STOP_PATIENCE, work.turn.lock()).await;
+            let _ = tokio::time::timeout_at(deadline, work.turn.lock()).await;
         }
         self.arbiter.stop();
     }

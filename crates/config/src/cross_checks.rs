@@ -14,7 +14,7 @@ pub(crate) struct Conflict {
 
 /// Everything that does not go together.
 pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
-    let checks: [fn(&Settings) -> Option<Conflict>; 9] = [
+    let checks: [fn(&Settings) -> Option<Conflict>; 10] = [
         kafka_needs_brokers,
         files_need_paths,
         longest_line_holds_a_record,
@@ -24,6 +24,7 @@ pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
         open_address_needs_token,
         one_way_into_the_rest_catalog,
         compaction_has_memory_for_a_file,
+        orphans_are_older_than_any_commit,
     ];
     checks.iter().filter_map(|check| check(settings)).collect()
 }
@@ -110,6 +111,17 @@ fn compaction_has_memory_for_a_file(settings: &Settings) -> Option<Conflict> {
     })
 }
 
+/// A flush is open for an interval before its commit begins, and that may wait for half the age.
+fn orphans_are_older_than_any_commit(settings: &Settings) -> Option<Conflict> {
+    let (age, interval) = (settings.maintenance.orphan_min_age_ms, settings.bronze.commit_interval_ms);
+    (age < 8 * interval).then(|| Conflict {
+        keys: &["maintenance.orphan_min_age_ms", "bronze.commit_interval_ms"],
+        message: format!(
+            "found {age}, allowed is at least 8 times bronze.commit_interval_ms = {interval}: a file of a commit under way must not be taken for an orphan"
+        ),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +137,14 @@ mod tests {
         assert!(conflict_of(|_| ()).is_empty());
         assert_eq!(conflict_of(|settings| settings.source.kind = SourceKind::Kafka), ["kafka.brokers"]);
         assert_eq!(conflict_of(|settings| settings.source.kind = SourceKind::Files), ["files.paths"]);
+        assert_eq!(
+            conflict_of(|settings| settings.maintenance.memory_bytes = 64 << 20),
+            ["maintenance.memory_bytes"]
+        );
+        assert_eq!(
+            conflict_of(|settings| settings.maintenance.orphan_min_age_ms = 70_000),
+            ["maintenance.orphan_min_age_ms"]
+        );
         assert_eq!(conflict_of(|settings| settings.files.max_line_bytes = 2_048), ["files.max_line_bytes"]);
         assert_eq!(
             conflict_of(|settings| settings.supervision.backoff_max_ms = 1),

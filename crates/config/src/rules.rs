@@ -134,7 +134,7 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("maintenance.partition_close_delay_ms", integer(0, 7 * DAY_MS, "milliseconds")),
     ("maintenance.snapshot_max_age_ms", integer(0, 3_650 * DAY_MS, "milliseconds")),
     ("maintenance.snapshots_to_keep", integer(1, 100_000, "snapshots")),
-    ("maintenance.orphan_min_age_ms", integer(0, 3_650 * DAY_MS, "milliseconds")),
+    ("maintenance.orphan_min_age_ms", integer(MINUTE_MS, 3_650 * DAY_MS, "milliseconds")),
     ("maintenance.gold_max_age_ms", integer(0, 3_650 * DAY_MS, "milliseconds")),
     ("maintenance.lease_ms", integer(1_000, DAY_MS, "milliseconds")),
     ("http.bind", BindAddress),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef, TimeUnit};
 use iceberg::spec::{
-    FormatVersion, NestedField, PrimitiveType, Schema, TableMetadata, Transform, Type, UnboundPartitionField,
-    UnboundPartitionSpec,
+    FormatVersion, NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, TableMetadata,
+    Transform, Type, UnboundPartitionField, UnboundPartitionSpec,
 };
 use iceberg::{Error, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
@@ -105,6 +105,22 @@ pub(crate) fn arrow_write_schema(table: HotTable) -> ArrowSchemaRef {
     Arc::new(ArrowSchema::new(fields))
 }
 
+/// How rows are ordered in the files that compaction makes, so that a look-up of one video prunes. Streamed files are
+/// not sorted, and do not say that they are.
+fn sort_order(table: HotTable, schema: &Schema) -> iceberg::Result<Option<SortOrder>> {
+    let columns: &[&str] = match table {
+        HotTable::VideoStats1Min => &["video_id", "window_start"],
+        HotTable::InvalidEventsContent | HotTable::RawEvents => return Ok(None),
+    };
+    let fields = columns.iter().filter_map(|column| schema.field_by_name(column)).map(|field| SortField {
+        source_id: field.id,
+        transform: Transform::Identity,
+        direction: SortDirection::Ascending,
+        null_order: NullOrder::First,
+    });
+    SortOrder::builder().with_order_id(1).with_fields(fields.collect()).build(schema).map(Some)
+}
+
 /// Everything that creates the table at `location`; without one, the catalog chooses.
 pub(crate) fn creation(
     table: HotTable,
@@ -130,6 +146,7 @@ pub(crate) fn creation(
     }
     let spec = UnboundPartitionSpec::builder().with_spec_id(0).add_partition_fields(fields)?.build();
     Ok(TableCreation::builder()
+        .sort_order_opt(sort_order(table, &schema)?)
         .name(table.name().to_string())
         .location_opt(location)
         .schema(schema)

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use iceberg::TableIdent;
-use iceberg::spec::{FormatVersion, PrimitiveType, Struct};
+use iceberg::spec::{FormatVersion, PrimitiveType, Struct, Transform, UnboundPartitionSpec};
 use pulselake_commit::{ChangeKind, RowDelta};
 use pulselake_maintain::compaction::{Compaction, TablePolicy, compact_table};
 use support::{Lake, longs, rows_of, schema};
 
 const KEYS: i64 = 20;
-const UPSERTS: i64 = 40;
+const UPSERTS: i64 = 25;
 
 async fn upsert_all(lake: &Lake, ident: &TableIdent, version: i64) {
     // In two files, so that one commit is more than one file.
@@ -82,6 +82,43 @@ async fn a_reader_sees_every_key_once_at_every_snapshot() {
     let mut found = lake.rows(&ident).await;
     found.sort_by_key(|row| row.split_once('|').unwrap().0.parse::<i64>().unwrap());
     assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_an_old_partition_spec_are_not_committed_under_a_new_one() {
+    let lake = Arc::new(Lake::new().await);
+    let columns = schema(&[("id", PrimitiveType::Long, true), ("version", PrimitiveType::Long, true)]);
+    let ident = lake.create("dim", FormatVersion::V2, columns, &[], &["id"]).await;
+    for version in 0..3 {
+        lake.append(
+            &ident,
+            vec![lake.write(&ident, Struct::empty(), vec![longs([version]), longs([version])]).await],
+        )
+        .await;
+    }
+    let (reached, mut wait_reached) = tokio::sync::mpsc::unbounded_channel::<()>();
+    let (go_on, wait_go_on) = std::sync::mpsc::channel::<()>();
+    let wait_go_on = parking_lot::Mutex::new(wait_go_on);
+    let mut compaction = Compaction::new(TablePolicy::dimension("id"));
+    compaction.progress = Arc::new(move |progress| {
+        if progress.bytes_read > 0 {
+            let _ = reached.send(());
+            let _ = wait_go_on.lock().recv();
+        }
+    });
+    let (run_lake, run_ident) = (lake.clone(), ident.clone());
+    let run =
+        tokio::spawn(async move { compact_table(run_lake.catalog.as_ref(), &run_ident, &compaction).await });
+    wait_reached.recv().await.unwrap();
+    let by_id =
+        UnboundPartitionSpec::builder().add_partition_field(1, "id", Transform::Identity).unwrap().build();
+    lake.partition_by(&ident, by_id).await;
+    drop(go_on);
+    let report = run.await.unwrap().unwrap();
+    // Files of the old spec are left alone: their rows belong to three of today's partitions.
+    assert_eq!((report.conflicts, report.groups, report.after.files), (1, 0, 3));
+    assert_eq!(lake.rows(&ident).await, ["0|0", "1|1", "2|2"]);
+    assert_eq!(std::fs::read_dir(lake.directory.path().join("dim/data")).unwrap().count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,7 @@ pub(crate) fn field_id(field: &Field) -> Option<i32> {
 
 /// What a column holds in files that are older than it.
 #[derive(Clone, Debug)]
-pub struct DefaultColumn {
+pub(crate) struct DefaultColumn {
     /// One value.
     value: ArrayRef,
 }

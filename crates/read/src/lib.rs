@@ -16,7 +16,6 @@ mod positions;
 mod scan;
 mod table_stream;
 
-pub use adapt::DefaultColumn;
 pub use deletes::Deletes;
 pub use error::ReadError;
 pub use file_access::BytesRead;

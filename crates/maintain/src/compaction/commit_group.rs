@@ -7,8 +7,7 @@ use iceberg::spec::{DataFile, TableMetadata};
 use iceberg::table::Table;
 use pulselake_commit::failpoint::{self, Injected};
 use pulselake_commit::{
-    Catalog, CatalogError, ChangeKind, CommitFailure, Conflict, Guard, Judgement, Landing, Rewrite,
-    TableChange, commit,
+    Catalog, CatalogError, ChangeKind, CommitFailure, Guard, Judgement, Landing, Rewrite, TableChange, commit,
 };
 use pulselake_read::{LiveEntry, PlannedFile, TablePlan};
 
@@ -29,20 +28,30 @@ pub const AFTER_COMMIT: &str = "maintain::after_commit";
 pub(crate) enum Outcome {
     /// It is in the table.
     Landed(Box<Landing>),
-    /// It has to be planned anew.
-    Conflict(Conflict),
+    /// It has to be planned anew: why.
+    PlanAnew(String),
 }
 
-/// Carries the ledger, and marks a table whose rows were folded.
-struct CarryAndMark {
+/// Carries the ledger, marks a table whose rows were folded, and sees to it that the files lie in the partitions of
+/// today: a commit writes them down under the base's partition spec.
+struct GroupGuard {
+    planned_spec_id: i32,
     has_folded: bool,
 }
 
-impl Guard for CarryAndMark {
-    type Refusal = CarryRefusal;
+enum GroupRefusal {
+    Carry(CarryRefusal),
+    SpecChanged,
+}
 
-    fn judge(&self, base: &TableMetadata) -> Result<Judgement, CarryRefusal> {
-        let mut judgement = CarryLedger.judge(base)?;
+impl Guard for GroupGuard {
+    type Refusal = GroupRefusal;
+
+    fn judge(&self, base: &TableMetadata) -> Result<Judgement, GroupRefusal> {
+        if base.default_partition_spec_id() != self.planned_spec_id {
+            return Err(GroupRefusal::SpecChanged);
+        }
+        let mut judgement = CarryLedger.judge(base).map_err(GroupRefusal::Carry)?;
         if let Judgement::Commit(riders) = &mut judgement
             && self.has_folded
             && !base.properties().contains_key(FOLDED_PROPERTY)
@@ -86,8 +95,9 @@ pub(crate) async fn commit_change(
     budget: &Budget,
 ) -> Result<Outcome, CompactionError> {
     let name = ident.to_string();
+    let guard = GroupGuard { planned_spec_id: table.metadata().default_partition_spec_id(), has_folded };
     let result = match failpoint::reach(BEFORE_COMMIT).await {
-        None => commit(catalog, ident, change, &CarryAndMark { has_folded }, &budget.commit).await,
+        None => commit(catalog, ident, change, &guard, &budget.commit).await,
         Some(injected) => Err(injected_failure(injected, BEFORE_COMMIT)),
     };
     let failure = match result {
@@ -104,8 +114,13 @@ pub(crate) async fn commit_change(
         delete_quietly(table.file_io(), added.iter().map(DataFile::file_path)).await;
     }
     match failure {
-        CommitFailure::Conflict { conflict, .. } => Ok(Outcome::Conflict(conflict)),
-        CommitFailure::Refused { refusal, .. } => Err(CompactionError::Refused { table: name, refusal }),
+        CommitFailure::Conflict { conflict, .. } => Ok(Outcome::PlanAnew(conflict.to_string())),
+        CommitFailure::Refused { refusal: GroupRefusal::SpecChanged, .. } => {
+            Ok(Outcome::PlanAnew("the table got another partition spec".to_string()))
+        }
+        CommitFailure::Refused { refusal: GroupRefusal::Carry(refusal), .. } => {
+            Err(CompactionError::Refused { table: name, refusal })
+        }
         CommitFailure::Failed { source, .. } => Err(source.into()),
         CommitFailure::OutcomeUnknown { source } => {
             Err(CompactionError::OutcomeUnknown { table: name, source: Box::new(source) })

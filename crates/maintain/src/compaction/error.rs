@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pulselake_commit::{CatalogError, Conflict};
+use pulselake_commit::CatalogError;
 use pulselake_read::ReadError;
 
 use crate::CarryRefusal;
@@ -111,14 +111,14 @@ pub enum CompactionError {
         source: TooOld,
     },
     /// Others kept changing what was being rewritten.
-    #[error("compaction of table {table} gave up after {conflicts} conflicts; the last: {conflict}")]
+    #[error("compaction of table {table} gave up after {conflicts} conflicts; the last: {reason}")]
     Contended {
         /// `namespace.name`.
         table: String,
         /// How many.
         conflicts: u32,
         /// The last one.
-        conflict: Box<Conflict>,
+        reason: String,
     },
     /// Nobody knows whether a group was committed; its files were kept.
     #[error(

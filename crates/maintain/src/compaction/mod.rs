@@ -1,7 +1,7 @@
 //! Bin-packs small files, sorts and folds rows, applies deletes.
 //!
 //! [`compact_table`] does all of it for one table: it plans ([`planner`], pure), rewrites one group of files after the
-//! other in a thread of its own ([`rewrite`]) within a memory budget, and commits each group by itself through the commit
+//! other in a thread of its own within a memory budget, and commits each group by itself through the commit
 //! layer. What it promises:
 //! - Readers and writers are never blocked; a commit of the stream that lands meanwhile is neither lost nor undone.
 //! - The rows of a table are the same before and after, or, where revisions are folded, their sums are; each group is

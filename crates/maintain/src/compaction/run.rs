@@ -239,15 +239,15 @@ impl Run<'_> {
                 self.report.lost_races += u64::from(landing.conflicts);
                 Ok(Some(*landing))
             }
-            Outcome::Conflict(conflict) => {
+            Outcome::PlanAnew(reason) => {
                 self.report.conflicts += 1;
                 let conflicts = u32::try_from(self.report.conflicts).unwrap_or(u32::MAX);
-                tracing::info!(table = %self.ident, %conflict, conflicts, "a compaction group is planned anew");
+                tracing::info!(table = %self.ident, reason, conflicts, "a compaction group is planned anew");
                 if conflicts > budget.max_conflicts {
                     return Err(CompactionError::Contended {
                         table: self.ident.to_string(),
                         conflicts,
-                        conflict: Box::new(conflict),
+                        reason,
                     });
                 }
                 back_off(conflicts).await;

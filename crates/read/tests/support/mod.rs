@@ -111,6 +111,16 @@ impl Lake {
     pub async fn evolve(&self, ident: &TableIdent, schema: Schema) -> Table {
         let updates =
             vec![TableUpdate::AddSchema { schema }, TableUpdate::SetCurrentSchema { schema_id: -1 }];
+        self.update(ident, updates).await
+    }
+
+    /// Makes `spec` the current partition spec.
+    pub async fn partition_by(&self, ident: &TableIdent, spec: UnboundPartitionSpec) -> Table {
+        let updates = vec![TableUpdate::AddSpec { spec }, TableUpdate::SetDefaultSpec { spec_id: -1 }];
+        self.update(ident, updates).await
+    }
+
+    async fn update(&self, ident: &TableIdent, updates: Vec<TableUpdate>) -> Table {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         let bounds = SwapBounds { deadline, answer_timeout: std::time::Duration::from_secs(10) };
         match self.catalog.swap(&self.table(ident).await, Vec::new(), updates, bounds).await {
