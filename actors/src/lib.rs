@@ -43,8 +43,8 @@ pub mod status;
 pub mod supervisor;
 mod watchdog;
 
-pub use maintenance::{MaintainedTable, Maintenance, MaintenancePace};
 pub use board::{LiveBoard, VideoVelocity};
+pub use maintenance::{MaintainedTable, Maintenance, MaintenancePace};
 pub use pipeline::Pipeline;
 pub use settings::PipelineSettings;
 pub use status::{EngineStatus, Phase};

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &MaintainArgs) -> anyhow::Result<ExitCode> {
             match maintain(&lake, &settings, &table, args.dry_run).await {
                 Ok(report) => document.tables.push(report),
                 Err(error) => {
-                    document.failed.push(FailedTable { table: table.to_string(), error: error.to_string() })
+                    document.failed.push(FailedTable { table: table.to_string(), error: error.to_string() });
                 }
             }
         }

@@ -1,9 +1,7 @@
 """The lake as programs see it that are not Pulselake: what they read of it, and what they write into it.
 
-    lake.py sums DATA_DIR                   sums over all rows, once by PyIceberg and once by DuckDB
-    lake.py sums DATA_DIR TABLE SNAPSHOT    sums over the rows of one table at a snapshot, by both
-    lake.py snapshots DATA_DIR TABLE        [[id, parent, operation], …], oldest first
-    lake.py locations DATA_DIR              the metadata file that each table has now
+    lake.py sums DATA_DIR [TABLE=SNAPSHOT…] sums over the rows of all tables now, or of these at these snapshots, by PyIceberg
+                                            and by DuckDB, and the snapshots [[id, operation], …], oldest first
     lake.py replacements DATA_DIR           compares each snapshot that only replaces files with its parent
     lake.py append DATA_DIR COUNT           appends rows of another source to bronze
     lake.py foreign DATA_DIR                how many of those there are
@@ -78,26 +76,21 @@ def sums(connection: duckdb.DuckDBPyConnection, table: Table) -> list[object]:
     return [None if value is None else int(value) for value in row]
 
 
-def all_sums(data_dir: Path) -> dict[str, object]:
-    tables = load_hot_tables(data_dir).items()
+def read_sums(data_dir: Path, *snapshots: str) -> dict[str, object]:
+    tables = load_hot_tables(data_dir)
+    wanted = dict(pair.split("=") for pair in snapshots) or dict.fromkeys(tables)
+    at = {name: None if snapshot is None else int(snapshot) for name, snapshot in wanted.items()}
     return {
-        "pyiceberg": {name: by_pyiceberg(table) for name, table in tables},
-        "duckdb": {name: by_duckdb(table) for name, table in tables},
+        "pyiceberg": {name: by_pyiceberg(tables[name], snapshot) for name, snapshot in at.items()},
+        "duckdb": {name: by_duckdb(tables[name], snapshot) for name, snapshot in at.items()},
+        "snapshots": {name: history(table) for name, table in tables.items()},
     }
 
 
-def sums_at(data_dir: Path, name: str, snapshot: str) -> dict[str, object]:
-    table = open_catalog(data_dir).load_table(name)
-    return {"pyiceberg": by_pyiceberg(table, int(snapshot)), "duckdb": by_duckdb(table, int(snapshot))}
-
-
-def snapshots(data_dir: Path, name: str) -> list[list[object]]:
-    table = open_catalog(data_dir).load_table(name)
-    # As text: some programs read numbers of JSON as floats.
-    return [
-        [str(found.snapshot_id), str(found.parent_snapshot_id), found.summary.operation.value]
-        for found in sorted(table.metadata.snapshots, key=lambda found: found.sequence_number)
-    ]
+def history(table: Table) -> list[list[str]]:
+    """As text: some programs read numbers of JSON as floats."""
+    by_age = sorted(table.metadata.snapshots, key=lambda found: found.sequence_number)
+    return [[str(found.snapshot_id), found.summary.operation.value] for found in by_age]
 
 
 def replacements(data_dir: Path) -> dict[str, object]:
@@ -268,29 +261,22 @@ def avro_blocks(content: bytes) -> Iterator[bytes]:
         stream.read(16)
 
 
-def locations(data_dir: Path) -> dict[str, str]:
-    return {name: table.metadata_location for name, table in load_hot_tables(data_dir).items()}
-
-
 def main() -> None:
     action, data_dir, *words = sys.argv[1:]
     directory = Path(data_dir).resolve()
-    actions: dict[tuple[str, int], Callable[..., object]] = {
-        ("sums", 0): all_sums,
-        ("sums", 2): sums_at,
-        ("snapshots", 1): snapshots,
-        ("locations", 0): locations,
-        ("replacements", 0): replacements,
-        ("append", 1): append,
-        ("foreign", 0): foreign,
-        ("delete", 0): delete,
-        ("let-leases-run-out", 0): let_leases_run_out,
-        ("someone", 0): someone,
-        ("mentions", 1): mentions,
+    actions: dict[str, Callable[..., object]] = {
+        "sums": read_sums,
+        "replacements": replacements,
+        "append": append,
+        "foreign": foreign,
+        "delete": delete,
+        "let-leases-run-out": let_leases_run_out,
+        "someone": someone,
+        "mentions": mentions,
     }
-    if (action, len(words)) not in actions:
+    if action not in actions:
         sys.exit(__doc__)
-    print(json.dumps(actions[action, len(words)](directory, *words)))
+    print(json.dumps(actions[action](directory, *words)))
 
 
 if __name__ == "__main__":

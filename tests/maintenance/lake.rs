@@ -18,26 +18,30 @@ pub fn lake(scene: &Scene, action: &str, words: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Sums over all tables, the same for both readers.
+/// What both readers read.
+pub struct Sums {
+    /// Sums by table.
+    pub sums: Value,
+    snapshots: Value,
+}
+
+impl Sums {
+    /// A table's snapshots, oldest first: id and operation.
+    pub fn snapshots(&self, table: &str) -> Vec<[String; 2]> {
+        serde_json::from_value(self.snapshots[table].clone()).unwrap()
+    }
+}
+
+/// Sums over all tables now, or over `at` (table=snapshot), which have to be the same for both readers.
+#[track_caller]
+pub fn read(scene: &Scene, at: &[&str]) -> Sums {
+    let mut found = lake(scene, "sums", at);
+    assert_eq!(found["pyiceberg"], found["duckdb"], "PyIceberg and DuckDB read different sums");
+    Sums { sums: found["pyiceberg"].take(), snapshots: found["snapshots"].take() }
+}
+
+/// Sums over all tables now.
 #[track_caller]
 pub fn sums(scene: &Scene) -> Value {
-    agreed(lake(scene, "sums", &[]))
-}
-
-/// Sums over a table at one of its snapshots, the same for both readers.
-#[track_caller]
-pub fn sums_at(scene: &Scene, table: &str, snapshot: &str) -> Value {
-    agreed(lake(scene, "sums", &[table, snapshot]))
-}
-
-#[track_caller]
-fn agreed(by_reader: Value) -> Value {
-    assert_eq!(by_reader["pyiceberg"], by_reader["duckdb"], "PyIceberg and DuckDB read different sums");
-    by_reader["pyiceberg"].clone()
-}
-
-/// A table's snapshots, oldest first: id, parent, operation.
-#[track_caller]
-pub fn snapshots(scene: &Scene, table: &str) -> Vec<[String; 3]> {
-    serde_json::from_value(lake(scene, "snapshots", &[table])).unwrap()
+    read(scene, &[]).sums
 }

@@ -96,7 +96,7 @@ fn live(scene: &Scene, place: &Place) {
     said.push(succeed(scene, &["init"]));
     assert!(said[1].contains("is there and fits"), "{}", said[1]);
 
-    let mut stream = scene.stream(100.0, 11);
+    let mut stream = scene.stream(30.0, 11);
     stream.advance(60_000);
     let stream = stream.in_background(1_000);
     let mut killed = scene.start(&["log.level=debug"]);

@@ -14,6 +14,11 @@ fn outage() -> Duration {
     scaled(Duration::from_secs(8), Duration::from_secs(600))
 }
 
+/// The same for a store: files are written all the time.
+fn store_outage() -> Duration {
+    scaled(Duration::from_secs(8), Duration::from_secs(120))
+}
+
 /// How often a service that is needed all the time is killed and started again at once.
 fn kills() -> usize {
     scaled(2, 10)
@@ -68,7 +73,7 @@ fn an_s3_server_freezes_dies_and_comes_back() {
         |scene: &Scene| Place::sqlite(&scene.directory().join("elsewhere.db")).on_s3(&store.url, "outages");
     go_through("s3-outage", place, |engine| {
         store.signal("STOP");
-        stays_alive(engine, outage());
+        stays_alive(engine, store_outage());
         store.signal("CONT");
         goes_on(engine, "after the S3 server was frozen");
         if s3_is_a_stand_in() {
@@ -76,7 +81,7 @@ fn an_s3_server_freezes_dies_and_comes_back() {
             return;
         }
         store.kill();
-        stays_alive(engine, outage() / 2);
+        stays_alive(engine, store_outage() / 2);
         store.bring_back();
         goes_on(engine, "after the S3 server was killed");
     });
@@ -87,7 +92,8 @@ fn go_through(name: &str, make: impl FnOnce(&Scene) -> Place, outage: impl FnOnc
     let mut scene = Scene::new(name, 2);
     let place = make(&scene);
     place.furnish(&mut scene);
-    let mut stream = scene.stream(50.0, 7);
+    // What comes in ten minutes has to be caught up within the patience of one wait.
+    let mut stream = scene.stream(scaled(50.0, 10.0), 7);
     stream.advance(60_000);
     let stream = stream.in_background(500);
     let mut engine = scene.start(&[]);

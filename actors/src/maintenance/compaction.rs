@@ -74,9 +74,9 @@ impl CompactionActor {
         };
         ctx.spawn(compacting.into_actor(self).map(|(report, took), actor, _| {
             actor.is_busy = false;
-            // A failed round counts: the next one begins after the interval, or when the table has grown.
-            actor.last_round = Some(Instant::now());
+            // After a failure it stays due: the next look begins another.
             let Some(done) = report else { return };
+            actor.last_round = Some(Instant::now());
             actor.files_at_last_plan = done.after.data_files.count;
             actor.fullest_partition_files =
                 done.after.busiest_partitions.first().map_or(0, |partition| partition.files);

@@ -26,14 +26,20 @@ impl SnapshotJanitor {
             return;
         }
         self.is_busy = true;
-        let (work, retry_in) = (self.work.clone(), self.pace.interval);
+        let (work, retry_in) = (self.work.clone(), self.first_after());
         let sweeping = async move {
             let settings = RoundSettings { compaction: None, ..work.table.round.clone() };
             work.round("expiry and orphans", &settings, retry_in).await
         };
-        ctx.spawn(sweeping.into_actor(self).map(|report, actor, _| {
+        ctx.spawn(sweeping.into_actor(self).map(|report, actor, context| {
             actor.is_busy = false;
-            let Some(done) = report.filter(|found| found.is_changed) else { return };
+            let Some(done) = report else {
+                context.run_later(actor.first_after(), Self::sweep);
+                return;
+            };
+            if !done.is_changed {
+                return;
+            }
             let (expire, orphans) = (&done.sweep.expire, &done.sweep.orphans);
             actor.work.metrics.expired(expire.snapshots, expire.deleted.files);
             actor.work.metrics.removed_orphans(orphans.deleted.files);

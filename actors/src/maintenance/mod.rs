@@ -11,6 +11,7 @@ mod schedule;
 mod work;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -81,6 +82,7 @@ impl Maintenance {
                     table,
                     limits,
                     turn: tokio::sync::Mutex::new(()),
+                    is_ending: AtomicBool::new(false),
                 });
                 let janitor_work = work.clone();
                 let janitor = SnapshotJanitor::start_in_arbiter(&handle, move |_| {
@@ -96,17 +98,20 @@ impl Maintenance {
         Self { arbiter, tables }
     }
 
-    /// Ends them. A round under way stops at its next step; what it has committed stays.
+    /// Ends them. A round under way stops at its next step and gives its lease back; what it has committed stays.
     pub async fn stop(self) {
-        for (work, compaction, janitor) in &self.tables {
+        for (work, _, _) in &self.tables {
             work.cancel();
-            compaction.do_send(Stop);
-            janitor.do_send(Stop);
         }
+        // An actor takes its round along when it ends, and the lease would stay: the rounds come first.
         let deadline = tokio::time::Instant::now() + STOP_PATIENCE;
         for (work, _, _) in &self.tables {
             // A round that does not end in time is left: killing it at any point does no harm.
             let _ = tokio::time::timeout_at(deadline, work.turn.lock()).await;
+        }
+        for (_, compaction, janitor) in &self.tables {
+            compaction.do_send(Stop);
+            janitor.do_send(Stop);
         }
         self.arbiter.stop();
     }

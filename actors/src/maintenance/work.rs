@@ -1,6 +1,7 @@
 //! A round as both actors make it: one at a time for a table, panics and errors turned into a log line and a count.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -20,6 +21,8 @@ pub(super) struct TableWork {
     pub(super) metrics: MaintenanceMetrics,
     /// Held by the round under way.
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// Whether no further round may begin.
+    pub(super) is_ending: AtomicBool,
 }
 
 /// What a table holds by the summary of its current snapshot: no manifest is read for it.
@@ -40,6 +43,9 @@ impl TableWork {
         retry_in: Duration,
     ) -> Option<RoundReport> {
         let _turn = self.turn.lock().await;
+        if self.is_ending.load(Ordering::Relaxed) {
+            return None;
+        }
         let name = self.table.ident.to_string();
         let begun = Instant::now();
         let tools = Tools {
@@ -73,8 +79,9 @@ impl TableWork {
         None
     }
 
-    /// Asks the round under way to stop.
+    /// Asks the round under way to stop, and lets no other begin.
     pub(super) fn cancel(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
         if let Some(compaction) = &self.table.round.compaction {
             compaction.cancel.cancel();
         }

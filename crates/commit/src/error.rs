@@ -168,7 +168,7 @@ impl CatalogError {
             Self::Sqlite { source, .. } => !matches!(source, sqlx::Error::Configuration(_)),
             Self::Postgres { source, .. } => sql::postgres_may_pass(source),
             Self::Rest { failure, .. } => failure.may_pass(),
-            Self::Iceberg { source, .. } => source.retryable(),
+            Self::Iceberg { source, .. } => may_pass(source),
             _ => false,
         }
     }
@@ -187,5 +187,40 @@ impl CatalogError {
     pub fn iceberg(action: &'static str, table: &str) -> impl FnOnce(iceberg::Error) -> Self {
         let table = table.to_string();
         move |source| Self::Iceberg { action, table, source: Box::new(source) }
+    }
+}
+
+/// Whether an error of the iceberg crate may go away by itself: it says so, or one that it came from does. The crate's
+/// caches wrap the error that several readers share in a new one, which has forgotten it.
+pub fn may_pass(error: &iceberg::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        let shared = current.downcast_ref::<std::sync::Arc<iceberg::Error>>().map(|found| found.as_ref());
+        if current.downcast_ref::<iceberg::Error>().or(shared).is_some_and(iceberg::Error::retryable) {
+            return true;
+        }
+        cause = current.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use iceberg::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_cause_that_may_pass_is_found_however_it_is_wrapped() {
+        let plain = || Error::new(ErrorKind::Unexpected, "connection refused");
+        let passing = || plain().with_retryable(true);
+        assert!(!may_pass(&plain()));
+        assert!(may_pass(&passing()));
+        assert!(may_pass(&plain().with_source(passing())));
+        assert!(may_pass(&plain().with_source(Arc::new(passing()))));
+        assert!(may_pass(&plain().with_source(Arc::new(plain().with_source(passing())))));
+        assert!(!may_pass(&plain().with_source(Arc::new(plain()))));
     }
 }

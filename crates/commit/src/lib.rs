@@ -25,8 +25,10 @@ mod summary;
 
 pub use catalog::{Catalog, Swap};
 pub use change::{ChangeKind, OverwritePartitions, Rewrite, RowDelta, TableChange};
-pub use commit::{CommitFailure, CommitLimits, Guard, Judgement, Landing, Riders, Unguarded, back_off, commit};
-pub use error::CatalogError;
+pub use commit::{
+    CommitFailure, CommitLimits, Guard, Judgement, Landing, Riders, Unguarded, back_off, commit,
+};
+pub use error::{CatalogError, may_pass};
 pub use retention::references;
 pub use rules::{Conflict, LiveFile};
 pub use summary::{COMMIT_ID, nearest_summary_value};

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use iceberg::spec::{
-    FormatVersion, MAIN_BRANCH, ManifestContentType, ManifestFile, ManifestListWriter, Snapshot, SnapshotReference,
-    SnapshotRetention, Summary, TableMetadata,
+    FormatVersion, MAIN_BRANCH, ManifestContentType, ManifestFile, ManifestListWriter, Snapshot,
+    SnapshotReference, SnapshotRetention, Summary, TableMetadata,
 };
 use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
@@ -212,8 +212,7 @@ async fn apply(
     let Some(remove) = kind.removed().filter(|remove| !remove.is_empty()) else {
         return Ok((inherited, Vec::new()));
     };
-    let opened_paths: HashSet<String> =
-        opened.iter().map(|read| read.file.manifest_path.clone()).collect();
+    let opened_paths: HashSet<String> = opened.iter().map(|read| read.file.manifest_path.clone()).collect();
     let (mut manifests, mut filtered) = (Vec::with_capacity(inherited.len()), Vec::new());
     for manifest in inherited {
         let found = match opened_paths.contains(&manifest.manifest_path) {
@@ -260,7 +259,9 @@ async fn open_what_matters(
                 opened.push(read);
             }
         }
-        ChangeKind::Rewrite(rewrite) => open_for_rewrite(workshop, base, rewrite, inherited, &mut opened).await?,
+        ChangeKind::Rewrite(rewrite) => {
+            open_for_rewrite(workshop, base, rewrite, inherited, &mut opened).await?;
+        }
         _ => {}
     }
     Ok(opened)

@@ -78,8 +78,8 @@ mod tests {
     use std::collections::HashMap;
 
     use iceberg::spec::{
-        FormatVersion, NestedField, Operation, PartitionSpec, PrimitiveType, Schema, Snapshot, SortOrder, Summary,
-        TableMetadataBuilder, Type,
+        FormatVersion, NestedField, Operation, PartitionSpec, PrimitiveType, Schema, Snapshot, SortOrder,
+        Summary, TableMetadataBuilder, Type,
     };
 
     use super::*;

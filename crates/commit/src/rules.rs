@@ -76,8 +76,7 @@ pub enum Conflict {
 /// applies to somebody. `live` holds every delete file newer than the plan, every file that is to go, and, where delete
 /// files are to go, every data file that one of them could apply to.
 pub fn judge_rewrite(rewrite: &Rewrite, live: &[LiveFile<'_>]) -> Result<(), Conflict> {
-    all_live(&rewrite.remove, live)
-        .map_err(|(count, example)| Conflict::InputsGone { count, example })?;
+    all_live(&rewrite.remove, live).map_err(|(count, example)| Conflict::InputsGone { count, example })?;
     for arrived in live.iter().filter(|file| file.sequence_number > rewrite.planned_sequence_number) {
         if deletes_positions_of(arrived, rewrite) {
             let delete_file = arrived.file.file_path().to_string();

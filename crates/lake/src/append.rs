@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use iceberg::TableIdent;
 use iceberg::spec::{DataFile, TableMetadata};
 use pulselake_commit::{ChangeKind, CommitFailure, Guard, Judgement, Landing, Riders, TableChange, commit};
-use pulselake_ledger::{Advance, Decision, FenceReason, Ledger, PROPERTY, ReplayLedger, apply_advances};
+use pulselake_ledger::{
+    Advance, Decision, FenceReason, Ledger, LedgerError, PROPERTY, ReplayLedger, apply_advances,
+};
 use pulselake_model::tables::HotTable;
 use pulselake_telemetry::events;
 
@@ -84,7 +86,8 @@ impl Guard for LedgerGuard<'_> {
         tables::verify(self.table, base).map_err(Refusal::Stopped)?;
         let head = trusted_ledger(self.table, base).map_err(Refusal::Stopped)?;
         let request = self.request;
-        match decide_request(head.as_ref(), &request.commit_id, &request.advances, request.replayed.as_ref()) {
+        match decide_request(head.as_ref(), &request.commit_id, &request.advances, request.replayed.as_ref())
+        {
             Decision::AlreadyThere => Ok(Judgement::AlreadyThere),
             Decision::Fenced(reason) => Err(Refusal::Fenced(reason)),
             Decision::Commit => Ok(Judgement::Commit(ledger_riders(&request.ledger_after(head.as_ref())))),
@@ -113,10 +116,24 @@ impl Lake {
             kind: ChangeKind::Append { files: request.files.clone() },
         };
         let guard = LedgerGuard { table, request };
-        let landed = commit(self.catalog().as_ref(), &tables::ident(table), &change, &guard, self.limits()).await;
+        let landed =
+            commit(self.catalog().as_ref(), &tables::ident(table), &change, &guard, self.limits()).await;
         let name = || table.full_name().to_string();
         match landed {
-            Ok(landing) => receipt(table, request, &landing),
+            Ok(landing) => {
+                let ledger = landed_ledger(&landing).map_err(|source| CommitError::Stopped {
+                    source: LakeError::Ledger { table: name(), source },
+                    files_may_be_deleted: false,
+                })?;
+                Ok(Receipt {
+                    snapshot_id: landing.snapshot_id.unwrap_or_default(),
+                    already_there: landing.already_there,
+                    conflicts: landing.conflicts,
+                    attempts: landing.attempts,
+                    // A table with the commit has a ledger: the guard has read the same text, or written it.
+                    ledger: ledger.unwrap_or_else(|| request.ledger_after(None)),
+                })
+            }
             Err(failure) => Err(match failure {
                 CommitFailure::Refused { refusal: Refusal::Fenced(reason), files_may_be_deleted } => {
                     CommitError::Fenced { table: name(), reason, files_may_be_deleted }
@@ -140,22 +157,7 @@ impl Lake {
     }
 }
 
-fn receipt(table: HotTable, request: &LedgeredAppend, landing: &Landing) -> Result<Receipt, CommitError> {
-    let property = landing.table.metadata().properties().get(PROPERTY).map(String::as_str);
-    // A table with the commit has a ledger; the guard has read the same text, or written it.
-    let ledger = match property.map(Ledger::parse) {
-        Some(Ok(ledger)) => ledger,
-        Some(Err(source)) => {
-            let source = LakeError::Ledger { table: table.full_name().to_string(), source };
-            return Err(CommitError::Stopped { source, files_may_be_deleted: false });
-        }
-        None => request.ledger_after(None),
-    };
-    Ok(Receipt {
-        snapshot_id: landing.snapshot_id.unwrap_or_default(),
-        already_there: landing.already_there,
-        conflicts: landing.conflicts,
-        attempts: landing.attempts,
-        ledger,
-    })
+/// The ledger in the property of the table as it landed.
+fn landed_ledger(landing: &Landing) -> Result<Option<Ledger>, LedgerError> {
+    landing.table.metadata().properties().get(PROPERTY).map(|text| Ledger::parse(text)).transpose()
 }

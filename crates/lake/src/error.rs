@@ -145,7 +145,7 @@ impl LakeError {
             Self::Catalog(source) => source.is_transient(),
             Self::Store(source) => source.is_transient(),
             Self::Io { source, .. } => pulselake_store::local::may_pass(source.kind()),
-            Self::Iceberg { source, .. } => source.retryable(),
+            Self::Iceberg { source, .. } => pulselake_commit::may_pass(source),
             _ => false,
         }
     }
@@ -239,7 +239,9 @@ impl CommitError {
         match self {
             Self::Fenced { .. } => CommitAction::Fence,
             Self::Stopped { .. } => CommitAction::Stop,
-            Self::Failed { source: LakeError::Catalog(CatalogError::TooOld { .. }), .. } => CommitAction::StartOver,
+            Self::Failed { source: LakeError::Catalog(CatalogError::TooOld { .. }), .. } => {
+                CommitAction::StartOver
+            }
             Self::Failed { source, .. } if source.is_transient() => CommitAction::Retry,
             Self::Failed { .. } => CommitAction::Stop,
             Self::OutcomeUnknown { .. } => CommitAction::RestartGeneration,

@@ -33,8 +33,7 @@ impl Guard for RewindGuard {
     type Refusal = LakeError;
 
     fn judge(&self, base: &TableMetadata) -> Result<Judgement, LakeError> {
-        let unreadable =
-            |source| LakeError::Ledger { table: self.table.full_name().to_string(), source };
+        let unreadable = |source| LakeError::Ledger { table: self.table.full_name().to_string(), source };
         let parsed = base.properties().get(PROPERTY).map(|text| Ledger::parse(text));
         if let Some(Err(source @ LedgerError::NewerVersion { .. })) = parsed {
             return Err(unreadable(source));
@@ -68,7 +67,8 @@ impl Lake {
     /// Does nothing where they agree, or where no snapshot has a ledger.
     pub async fn rewind(&self, table: HotTable) -> Result<RewindReport, CommitError> {
         let name = table.full_name().to_string();
-        let failed = |source| CommitError::Failed { table: name.clone(), source, files_may_be_deleted: false };
+        let failed =
+            |source| CommitError::Failed { table: name.clone(), source, files_may_be_deleted: false };
         // A table of another build is refused before anything is changed.
         self.load(table).await.map_err(failed)?;
         let change = TableChange {
@@ -76,7 +76,8 @@ impl Lake {
             kind: ChangeKind::Append { files: Vec::new() },
         };
         let guard = RewindGuard { table, plan: Mutex::new(None) };
-        let landed = commit(self.catalog().as_ref(), &tables::ident(table), &change, &guard, self.limits()).await;
+        let landed =
+            commit(self.catalog().as_ref(), &tables::ident(table), &change, &guard, self.limits()).await;
         match landed {
             Ok(landing) => {
                 let plan = guard.plan.into_inner();

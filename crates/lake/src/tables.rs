@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef, TimeUnit};
 use iceberg::spec::{
-    FormatVersion, NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, TableMetadata,
-    Transform, Type, UnboundPartitionField, UnboundPartitionSpec,
+    FormatVersion, NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder,
+    TableMetadata, Transform, Type, UnboundPartitionField, UnboundPartitionSpec,
 };
 use iceberg::{Error, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use armed::{Armed, turn};
 use common::*;
-use pulselake_lake::failpoint::{MOMENTS, REQUESTS};
 use pulselake_commit::CatalogError;
+use pulselake_lake::failpoint::{MOMENTS, REQUESTS};
 use pulselake_lake::{CommitError, CommitLimits, Lake, LakeError, LedgeredAppend, OpenMode};
 
 const SWAP: &str = "lake::catalog_swap";
@@ -78,7 +78,10 @@ async fn an_answer_beyond_the_time_of_a_commit_leaves_its_outcome_unknown() {
     let armed = Armed::with(SWAP, "1*return(late:600000)");
     let unknown = lake.clone().with_commit_limits(limits).append(BRONZE, &request).await.unwrap_err();
     drop(armed);
-    let CommitError::OutcomeUnknown { source: LakeError::Catalog(CatalogError::NoAnswer { waited_ms: 100, .. }), .. } = &unknown
+    let CommitError::OutcomeUnknown {
+        source: LakeError::Catalog(CatalogError::NoAnswer { waited_ms: 100, .. }),
+        ..
+    } = &unknown
     else {
         panic!("{unknown}");
     };

@@ -40,9 +40,7 @@ impl Guard for CarryLedger {
         match judge_ancestry(property, nearest)? {
             AncestryVerdict::RolledBack { .. } => return Err(CarryRefusal::RolledBack),
             AncestryVerdict::PropertyMissing { .. } => return Err(CarryRefusal::PropertyMissing),
-            AncestryVerdict::Fresh
-            | AncestryVerdict::Consistent(_)
-            | AncestryVerdict::TrustProperty(_) => {}
+            AncestryVerdict::Fresh | AncestryVerdict::Consistent(_) | AncestryVerdict::TrustProperty(_) => {}
         }
         // Without a ledger in the ancestry the property is the truth: from now on a snapshot says it again.
         let carried = nearest.or(property).map(|text| (PROPERTY.to_string(), text.to_string()));

@@ -105,11 +105,11 @@ pub async fn maintain_table(
         return Ok(report);
     }
     let lease_settings = settings.sweep.unwrap_or_default().lease;
-    let mut lease =
-        Lease::take(tools.catalog, table, tools.limits, lease_settings, &settings.who).await?;
+    let mut lease = Lease::take(tools.catalog, table, tools.limits, lease_settings, &settings.who).await?;
     let work = async {
         if let Some(compaction) = settings.compaction.as_ref().filter(|_| has_compaction) {
-            report.compaction = compact_under(tools, table, compaction, &mut lease, lease_settings.duration).await?;
+            report.compaction =
+                compact_under(tools, table, compaction, &mut lease, lease_settings.duration).await?;
         }
         if let Some((sweep, found)) = settings.sweep.as_ref().zip(plan.as_ref()) {
             report.sweep = run_sweep(tools, table, sweep, found, &needed, &mut lease, progress).await?;

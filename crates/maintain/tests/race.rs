@@ -1,7 +1,7 @@
 //! Compaction and expiry racing a live stream of upserts: every snapshot that ever appears is read and has exactly the
 //! rows that the writer put there, and no commit of the writer waits for maintenance.
 //!
-//! The short form commits ten times a second for 20 s; `PULSELAKE_SOAK` once a second for 10 minutes, on REST and S3 too.
+//! The short form commits six times a second for 20 s; `PULSELAKE_SOAK` once a second for 10 minutes, on REST and S3 too.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,18 +22,17 @@ use checker::{Watch, check_all, current_truth};
 use maintainer::{compact_once, compact_until, expire_until};
 use writer::{Pace, Truths, Writer};
 
-/// Commits without a competitor, by which the others are judged.
-const UNCONTENDED_COMMITS: usize = 20;
-/// What a commit may wait beyond the longest one without a competitor.
+/// What a commit may wait for maintenance. It is judged by a second stream at the same time, to a table that nobody
+/// maintains: a machine that does much else slows both down.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How much slower everything is on a machine that does much else meanwhile.
-const BUSY_MACHINE: u32 = 5;
+/// How much longer the single longest commit may be than the other stream's, beside that.
+const LUCK: u32 = 3;
 /// Attempts of one commit: each lost race costs one more, and maintenance commits less often than the writer.
 const MOST_ATTEMPTS: u32 = 8;
 
 fn pace() -> Pace {
     match is_soak() {
-        false => Pace { interval: Duration::from_millis(100), length: Duration::from_secs(20), commits: 100 },
+        false => Pace { interval: Duration::from_millis(150), length: Duration::from_secs(20), commits: 100 },
         true => Pace { interval: Duration::from_secs(1), length: Duration::from_secs(600), commits: 500 },
     }
 }
@@ -55,10 +54,11 @@ async fn maintenance_races_a_stream_on_rest_and_s3() {
 
 async fn race(kind: Kind) {
     let lake = Arc::new(AnyLake::new(kind).await);
-    let table = writer::create(&lake).await;
+    let table = writer::create(&lake, "maintained").await;
     let truths = Arc::new(Truths::default());
     let mut writer = Writer::new(lake.clone(), table.clone(), truths.clone());
-    let alone = writer.commit_at(Pace { commits: UNCONTENDED_COMMITS, ..Pace::default() }).await;
+    let other = writer::create(&lake, "left_alone").await;
+    let mut alone = Writer::new(lake.clone(), other, Arc::default());
 
     let stop = Arc::new(AtomicBool::new(false));
     let watch = Arc::new(Watch::default());
@@ -67,7 +67,7 @@ async fn race(kind: Kind) {
     let compacting = tokio::spawn(compact_until(lake.clone(), table.clone(), stop.clone()));
     let expiring = tokio::spawn(expire_until(lake.clone(), table.clone(), watch.clone(), stop.clone()));
     let begun = Instant::now();
-    let racing = writer.commit_at(pace()).await;
+    let (racing, alone) = tokio::join!(writer.commit_at(pace()), alone.commit_at(pace()));
     let elapsed = begun.elapsed();
     stop.store(true, Ordering::SeqCst);
     let (compacted, expired) = (compacting.await.unwrap(), expiring.await.unwrap());
@@ -75,12 +75,12 @@ async fn race(kind: Kind) {
     let checked = checking.await.unwrap();
 
     println!("{kind:?}: {} commits in {elapsed:?}", racing.waits.len());
-    println!("alone {}, racing {}", alone.describe(), racing.describe());
+    println!("alone: {}\nracing: {}", alone.describe(), racing.describe());
     println!(
         "{compacted:?}\n{expired:?}\n{checked} snapshots were read, the last with sequence number {last}"
     );
     // Each snapshot has the next sequence number: none was missed.
-    assert_eq!(checked, watch.expected());
+    assert_eq!(checked, last);
     assert!(racing.waits.len() as f64 / elapsed.as_secs_f64() >= if is_soak() { 0.8 } else { 3.0 });
     assert!(compacted.groups >= 5 && compacted.rows_deleted > 0, "{compacted:?}");
     assert!(expired.snapshots > 0 && expired.files > 0, "{expired:?}");
@@ -89,8 +89,8 @@ async fn race(kind: Kind) {
         "{}",
         racing.describe()
     );
-    let bound = alone.longest() * BUSY_MACHINE + LONGEST_WAIT;
-    assert!(racing.longest() <= bound, "{:?} is more than {bound:?}", racing.longest());
+    assert!(racing.usual() <= alone.usual() + LONGEST_WAIT, "{:?}", racing.usual());
+    assert!(racing.longest() <= alone.longest() * LUCK + LONGEST_WAIT, "{:?}", racing.longest());
     assert!(racing.attempts <= MOST_ATTEMPTS, "{} attempts of one commit", racing.attempts);
 
     assert_eq!(current_truth(&lake.load(&table).await).await, writer.truth());

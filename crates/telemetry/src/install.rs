@@ -55,9 +55,8 @@ mod tests {
     use super::*;
     use crate::metric::Kind;
     use crate::{
-        ActorMetrics, CommitFigures, MaintenanceMetrics, ShardMetrics, SourceMetrics, TableFiles, TableMetrics,
-        WindowCounts, WindowMetrics,
-        set_assigned_partitions, set_paused_partitions,
+        ActorMetrics, CommitFigures, MaintenanceMetrics, ShardMetrics, SourceMetrics, TableFiles,
+        TableMetrics, WindowCounts, WindowMetrics, set_assigned_partitions, set_paused_partitions,
     };
 
     fn value_of(text: &str, series: &str) -> f64 {

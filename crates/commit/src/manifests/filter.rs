@@ -39,8 +39,7 @@ impl Workshop {
             let path = &manifest.manifest_path;
             Error::new(ErrorKind::DataInvalid, format!("{path} is of an unknown partition spec"))
         })?;
-        let mut writer =
-            self.writer(base, manifest.content, read.schema.clone(), spec.as_ref().clone())?;
+        let mut writer = self.writer(base, manifest.content, read.schema.clone(), spec.as_ref().clone())?;
         let mut removed = Vec::new();
         for entry in &read.entries {
             if entry.is_alive() && is_removed(entry.file_path()) {

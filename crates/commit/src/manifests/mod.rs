@@ -108,11 +108,8 @@ impl Workshop {
             return Ok(known.clone());
         }
         let (entries, metadata) = manifest.load_manifest(base.file_io()).await?.into_parts();
-        let read = Arc::new(ReadManifest {
-            file: manifest.clone(),
-            entries,
-            schema: metadata.schema().clone(),
-        });
+        let read =
+            Arc::new(ReadManifest { file: manifest.clone(), entries, schema: metadata.schema().clone() });
         self.read.insert(manifest.manifest_path.clone(), read.clone());
         Ok(read)
     }
@@ -176,11 +173,7 @@ impl Workshop {
 }
 
 /// Adds the live entries of `read` to `writer` as files that were there before, except those that `leave_out` names.
-fn add_existing(
-    writer: &mut ManifestWriter,
-    read: &ReadManifest,
-    leave_out: &HashSet<String>,
-) -> Result<()> {
+fn add_existing(writer: &mut ManifestWriter, read: &ReadManifest, leave_out: &HashSet<String>) -> Result<()> {
     for (entry, file) in row_ids::with_inherited_row_ids(read)? {
         if !entry.is_alive() || leave_out.contains(entry.file_path()) {
             continue;

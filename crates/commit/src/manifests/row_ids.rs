@@ -52,5 +52,7 @@ fn with_first_row_id(file: &DataFile, spec_id: i32, row_id: i64) -> Result<DataF
         .content_offset(file.content_offset())
         .content_size_in_bytes(file.content_size_in_bytes())
         .build()
-        .map_err(|error| Error::new(ErrorKind::Unexpected, format!("cannot move {}: {error}", file.file_path())))
+        .map_err(|error| {
+            Error::new(ErrorKind::Unexpected, format!("cannot move {}: {error}", file.file_path()))
+        })
 }

@@ -3,6 +3,7 @@
 //! Each group is committed by itself. What others commit meanwhile is never waited for: where it touches a group, that
 //! group is planned anew. A run ends when a plan is empty, or after some rounds on a table that keeps changing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -75,6 +76,7 @@ pub async fn compact_table(
         policy: Arc::new(compaction.policy.clone()),
         bytes_read: BytesRead::default(),
         report: CompactionReport { table: ident.to_string(), ..CompactionReport::default() },
+        packed_open: HashSet::new(),
     };
     run.all_rounds().await?;
     let mut report = run.report;
@@ -100,6 +102,9 @@ struct Run<'a> {
     policy: Arc<TablePolicy>,
     bytes_read: BytesRead,
     report: CompactionReport,
+    /// Open partitions that this run has packed: what arrives in them meanwhile is the next run's, or this one would
+    /// never end beside a stream.
+    packed_open: HashSet<String>,
 }
 
 impl Run<'_> {
@@ -135,7 +140,11 @@ impl Run<'_> {
         let files = plan_table_without_statistics(&table, None, &PartitionPredicate::all()).await?;
         let plan_ms = begun.elapsed().as_millis() as u64;
         let facts = TableFacts::of_plan(&files, table.metadata(), &self.policy);
-        let todo = plan(&facts, &self.policy, now_ms().saturating_mul(1_000));
+        let mut todo = plan(&facts, &self.policy, now_ms().saturating_mul(1_000));
+        todo.groups.retain(|group| {
+            let name = group.partition.map(|index| facts.partitions[index].name.as_str());
+            !(group.is_open && name.is_some_and(|partition| self.packed_open.contains(partition)))
+        });
         let shape = TableShape::of_plan(&files, plan_ms);
         Ok(Planned { table, files, facts, todo, shape })
     }
@@ -203,6 +212,9 @@ impl Run<'_> {
         self.report.rows_read += rewritten.counts.read;
         self.report.rows_deleted += rewritten.counts.deleted;
         self.report.rows_written += rewritten.rows_written;
+        if group.is_open {
+            self.packed_open.insert(partition_path);
+        }
         Ok(true)
     }
 

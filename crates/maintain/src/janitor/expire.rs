@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::delete::{Deleted, delete_files};
 use super::error::{MaintainError, unless_conflict};
-use super::lease::Lease;
+use super::lease::{LEASE_SUMMARY, Lease};
 use super::reachable::{Reachable, only_reachable_from};
 use super::retention::{RetentionRules, SnapshotGraph, expiring};
 use super::store::FileStore;
@@ -67,7 +67,16 @@ pub fn plan_expiry(table: &Table, which: Expiring<'_>) -> Result<Vec<i64>, Maint
     let graph = SnapshotGraph::of(metadata, &references);
     let now_ms = Utc::now().timestamp_millis();
     Ok(match which {
-        Expiring::ByAge { rules, needed } => expiring(&graph, needed, rules, now_ms),
+        Expiring::ByAge { rules, needed } => {
+            let leaving = expiring(&graph, needed, rules, now_ms);
+            let is_bookkeeping = |id: &i64| {
+                let snapshot = metadata.snapshot_by_id(*id);
+                snapshot
+                    .is_some_and(|found| found.summary().additional_properties.contains_key(LEASE_SUMMARY))
+            };
+            // Expiring them takes a lease, whose snapshots would be the next to expire, for ever.
+            if leaving.iter().all(is_bookkeeping) { Vec::new() } else { leaving }
+        }
         Expiring::Exactly(wanted) => {
             let rules = RetentionRules { max_age_ms: i64::MIN, min_snapshots: 0 };
             let mut leaving = expiring(&graph, &HashSet::new(), rules, 0);

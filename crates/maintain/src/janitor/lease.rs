@@ -23,6 +23,9 @@ use crate::CarryLedger;
 /// The table property that holds the lease, as JSON.
 pub const LEASE_PROPERTY: &str = "pulselake.maintenance-lease";
 
+/// Snapshot summary key that marks a lease's snapshots: they alone are no reason for a round, which would make new ones.
+pub const LEASE_SUMMARY: &str = "pulselake.lease";
+
 /// How long leases hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseSettings {
@@ -153,16 +156,21 @@ impl Guard for LeaseGuard<'_> {
         let now_ms = Utc::now().timestamp_millis();
         match decide(present.as_ref(), self.holder, self.wish, self.settings, now_ms)? {
             Step::Nothing => Ok(Judgement::AlreadyThere),
-            Step::Remove => Ok(CarryLedger.judge(base)?),
+            Step::Remove => with_riders(base, HashMap::new()),
             Step::Set(record) => {
-                let Judgement::Commit(mut riders) = CarryLedger.judge(base)? else {
-                    return Ok(Judgement::AlreadyThere);
-                };
-                riders.properties.insert(LEASE_PROPERTY.to_string(), record_text(&record));
-                Ok(Judgement::Commit(riders))
+                with_riders(base, HashMap::from([(LEASE_PROPERTY.to_string(), record_text(&record))]))
             }
         }
     }
+}
+
+fn with_riders(base: &TableMetadata, properties: HashMap<String, String>) -> Result<Judgement, Refusal> {
+    let Judgement::Commit(mut riders) = CarryLedger.judge(base)? else {
+        return Ok(Judgement::AlreadyThere);
+    };
+    riders.properties.extend(properties);
+    riders.summary.insert(LEASE_SUMMARY.to_string(), "true".to_string());
+    Ok(Judgement::Commit(riders))
 }
 
 fn record_text(record: &LeaseRecord) -> String {

@@ -26,8 +26,8 @@ pub use delete::{Deleted, WHILE_DELETING};
 pub use error::{MaintainError, Refusal};
 pub use expire::{AFTER_EXPIRE, BEFORE_EXPIRE, ExpireReport, Expiring, expire, plan_expiry, preview};
 pub use lease::{
-    LEASE_PROPERTY, Lease, LeaseRecord, LeaseRefusal, LeaseSettings, Step as LeaseStep, UnderLease, Wish,
-    decide, present_lease,
+    LEASE_PROPERTY, LEASE_SUMMARY, Lease, LeaseRecord, LeaseRefusal, LeaseSettings, Step as LeaseStep,
+    UnderLease, Wish, decide, present_lease,
 };
 pub use location::{canonical, is_inside};
 pub use orphans::{Orphan, OrphanReport, OrphanScan, OrphanSettings, find_orphans};

@@ -28,8 +28,6 @@ use uuid::Uuid;
 const FILE_PATH_ID: i32 = 2_147_483_546;
 const POSITION_ID: i32 = 2_147_483_545;
 
-pub type Outcome = Result<Landing, CommitFailure<std::convert::Infallible>>;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A SQLite catalog and local files.
@@ -184,7 +182,7 @@ pub async fn position_deletes(
 fn with_ids(columns: &[(i32, &str, ArrayRef)]) -> RecordBatch {
     let field = |(id, name, column): &(i32, &str, ArrayRef)| {
         let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_string(), id.to_string())]);
-        Field::new(*name, column.data_type().clone(), false).with_metadata(metadata)
+        Field::new(*name, column.data_type().clone(), column.null_count() > 0).with_metadata(metadata)
     };
     let fields: Vec<Field> = columns.iter().map(field).collect();
     let arrays = columns.iter().map(|(_, _, column)| column.clone()).collect();
