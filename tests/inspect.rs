@@ -104,7 +104,7 @@ async fn double_bronze(directory: &Path) {
     let (topic, entries) = ledger.topics.first_key_value().unwrap();
     let (&partition, entry) = entries.first_key_value().unwrap();
     let request = LedgeredAppend {
-        commit_id: "00000000-0000-7000-8000-000000000001".into(),
+        commit_id: "the row that is there twice".into(),
         cluster_id: ledger.cluster_id.clone(),
         fingerprint: ledger.fingerprint.clone(),
         advances: vec![Advance {
