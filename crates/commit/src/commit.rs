@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use iceberg::TableIdent;
+use iceberg::io::FileIO;
 use iceberg::spec::TableMetadata;
 use iceberg::table::Table;
 use rand::Rng;
@@ -346,7 +347,7 @@ impl Call<'_> {
         {
             // Manifests serve the next attempt; a list belongs to one base.
             workshop.forget(list);
-            delete_quietly(base, list).await;
+            delete_quietly(base.file_io(), list).await;
         }
         if matches!(landed, Landed::Yes(_)) {
             self.delete_unused(base, &locations).await;
@@ -389,7 +390,7 @@ impl Call<'_> {
         let in_use: HashSet<&str> = used.iter().map(String::as_str).collect();
         for location in workshop.written_beside(&in_use) {
             workshop.forget(&location);
-            delete_quietly(base, &location).await;
+            delete_quietly(base.file_io(), &location).await;
         }
     }
 
@@ -402,14 +403,14 @@ impl Call<'_> {
         };
         let Some((workshop, base)) = self.workshop.take().filter(|_| certainly_not) else { return };
         for location in workshop.written_beside(&HashSet::new()) {
-            delete_quietly(&base, &location).await;
+            delete_quietly(base.file_io(), &location).await;
         }
     }
 }
 
 /// Deletes a file that nothing refers to. What fails is the janitor's.
-async fn delete_quietly(base: &Table, location: &str) {
-    if let Err(error) = base.file_io().delete(location).await {
+pub(crate) async fn delete_quietly(file_io: &FileIO, location: &str) {
+    if let Err(error) = file_io.delete(location).await {
         tracing::warn!(location, %error, "could not delete a file that is not needed any more");
     }
 }

@@ -102,11 +102,6 @@ pub fn ledger_without_snapshot(table: HotTable) {
     );
 }
 
-/// A maintenance run begins.
-pub fn maintenance_started(table: &str, why: &str) {
-    info!(event = "maintenance_started", table, why, "maintenance begins");
-}
-
 /// A maintenance run has ended well.
 pub fn maintenance_done(table: &str, done: &str, took: Duration) {
     info!(event = "maintenance_done", table, done, took_ms = millis(took), "maintenance done");

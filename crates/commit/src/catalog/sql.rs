@@ -23,6 +23,7 @@ use super::stage::{Staged, stage};
 use super::{Catalog, Swap, SwapBounds, Timeouts};
 use crate::CatalogError;
 use crate::commit::back_off;
+use crate::commit::delete_quietly;
 use crate::failpoint::{self, Injected};
 
 pub(crate) use super::postgres::{
@@ -125,12 +126,6 @@ impl SqlCatalog {
         Ok(built)
     }
 
-    async fn delete_quietly(&self, location: &str) {
-        if let Err(error) = self.file_io.delete(location).await {
-            tracing::warn!(location, %error, "could not delete a file that is not needed any more");
-        }
-    }
-
     /// Asks until the database is free or the deadline has come.
     async fn swap_until(&self, table: &TableIdent, old: &str, new: &str, bounds: SwapBounds) -> RowSwap {
         let point = "lake::before_catalog_swap";
@@ -185,7 +180,7 @@ impl SqlCatalog {
         match failed {
             None => Ok(()),
             Some(error) => {
-                self.delete_quietly(&staged.location.to_string()).await;
+                delete_quietly(&self.file_io, &staged.location.to_string()).await;
                 Err(error)
             }
         }
@@ -246,7 +241,7 @@ impl Catalog for SqlCatalog {
         let path = metadata_location.to_string();
         let created = self.store.add_table(&self.key(&table), &path).await?;
         if !created {
-            self.delete_quietly(&path).await;
+            delete_quietly(&self.file_io, &path).await;
         }
         Ok(created)
     }
@@ -292,13 +287,13 @@ impl Catalog for SqlCatalog {
                 match self.metadata_location(table).await {
                     Ok(Some(now)) if now == new_location => {}
                     Ok(_) if self.is_in_log(table, &new_location).await => {}
-                    Ok(_) => self.delete_quietly(&new_location).await,
+                    Ok(_) => delete_quietly(&self.file_io, &new_location).await,
                     Err(error) => return Swap::Unknown(error),
                 }
                 return Swap::Conflict;
             }
             RowSwap::Refused(error) => {
-                self.delete_quietly(&new_location).await;
+                delete_quietly(&self.file_io, &new_location).await;
                 return Swap::Refused(error);
             }
         }
@@ -309,7 +304,7 @@ impl Catalog for SqlCatalog {
             Err(error) => return Swap::Unknown(error),
         };
         for log in &expired {
-            self.delete_quietly(&log.metadata_file).await;
+            delete_quietly(&self.file_io, &log.metadata_file).await;
         }
         Swap::Done(Box::new(landed))
     }
