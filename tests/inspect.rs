@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use futures::TryStreamExt;
 use pulselake_lake::{Lake, LakeSettings, LedgeredAppend, OpenMode, TableWriter, WriterOptions};
 use pulselake_ledger::Advance;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -95,12 +95,12 @@ async fn open(directory: &Path) -> Lake {
 /// Appends the first batch of bronze once more, with a ledger that goes on as before.
 async fn double_bronze(directory: &Path) {
     let lake = open(directory).await;
-    let mut batches = lake.scan(HotTable::RawEvents, &[], None).await.unwrap();
+    let mut batches = lake.scan(LakeTable::RawEvents, &[], None).await.unwrap();
     let batch = batches.try_next().await.unwrap().unwrap();
     let batch = batch.slice(0, 1);
-    let mut writer = TableWriter::new(&lake, HotTable::RawEvents, WriterOptions::default()).await.unwrap();
+    let mut writer = TableWriter::new(&lake, LakeTable::RawEvents, WriterOptions::default()).await.unwrap();
     writer.write(&batch).await.unwrap();
-    let ledger = lake.ledger(HotTable::RawEvents).await.unwrap().unwrap();
+    let ledger = lake.ledger(LakeTable::RawEvents).await.unwrap().unwrap();
     let (topic, entries) = ledger.topics.first_key_value().unwrap();
     let (&partition, entry) = entries.first_key_value().unwrap();
     let request = LedgeredAppend {
@@ -114,9 +114,10 @@ async fn double_bronze(directory: &Path) {
             entry: entry.clone(),
         }],
         files: writer.close().await.unwrap(),
+        deletes: Vec::new(),
         replayed: None,
     };
-    lake.append(HotTable::RawEvents, &request).await.unwrap();
+    lake.append(LakeTable::RawEvents, &request).await.unwrap();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use arrow::array::{Array, Int64Array, RecordBatch};
 use iceberg::spec::DataFile;
 use pulselake_lake::{Lake, LakeError, TableWriter, WriterOptions, prefix_within_partition_cap};
 use pulselake_ledger::LastSeen;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::events;
 
 use crate::messages::WriteBatch;
@@ -71,8 +71,8 @@ impl OpenFlush {
     /// Nothing yet.
     pub async fn new(lake: &Lake, options: WriterOptions) -> Result<Self, LakeError> {
         Ok(Self {
-            events: TableWriter::new(lake, HotTable::RawEvents, options).await?,
-            invalid: TableWriter::new(lake, HotTable::InvalidEventsContent, options).await?,
+            events: TableWriter::new(lake, LakeTable::RawEvents, options).await?,
+            invalid: TableWriter::new(lake, LakeTable::InvalidEventsContent, options).await?,
             ranges: BTreeMap::new(),
         })
     }
@@ -87,12 +87,12 @@ impl OpenFlush {
     /// Writes a batch whose rows fit.
     pub async fn write(&mut self, batch: &WriteBatch) -> Result<(), LakeError> {
         self.ranges.entry(batch.partition).or_default().extend(batch);
-        let events = sabotage::rows_to_write(HotTable::RawEvents, batch.partition, &batch.events);
+        let events = sabotage::rows_to_write(LakeTable::RawEvents, batch.partition, &batch.events);
         if events.num_rows() > 0 {
             self.events.write(&events).await?;
         }
         let invalid =
-            sabotage::rows_to_write(HotTable::InvalidEventsContent, batch.partition, &batch.invalid);
+            sabotage::rows_to_write(LakeTable::InvalidEventsContent, batch.partition, &batch.invalid);
         if invalid.num_rows() > 0 {
             self.invalid.write(&invalid).await?;
         }
@@ -115,7 +115,7 @@ impl OpenFlush {
         let events = match self.events.close().await {
             Ok(events) => events,
             Err(error) => {
-                let table = HotTable::InvalidEventsContent;
+                let table = LakeTable::InvalidEventsContent;
                 for file in &invalid {
                     if let Err(reason) = lake.delete_file(table, file.file_path()).await {
                         events::orphan_left(table, file.file_path(), &reason.to_string());

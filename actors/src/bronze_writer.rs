@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use pulselake_lake::{Lake, LakeError, WriterOptions};
 use pulselake_ledger::{Advance, PartitionLedger};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::{ActorMetrics, TableMetrics};
 use tokio::sync::oneshot;
 
@@ -107,7 +107,7 @@ impl BronzeWriter {
             timing: FlushTiming::new(parts.commit_interval),
             parts,
             metrics,
-            table_metrics: TableMetrics::new(HotTable::RawEvents),
+            table_metrics: TableMetrics::new(LakeTable::RawEvents),
             open: Some(open),
             queue: VecDeque::new(),
             flush_waiters: Vec::new(),
@@ -333,7 +333,7 @@ impl BronzeWriter {
         let newest =
             ranges.values().filter_map(|range| range.stream_time_span_us).map(|(_, newest)| newest).max();
         let rows = ranges.values().map(|range| range.records - range.quarantined).sum();
-        self.parts.status.committed(HotTable::RawEvents, committed.snapshot_id, files, rows, newest);
+        self.parts.status.committed(LakeTable::RawEvents, committed.snapshot_id, files, rows, newest);
         for range in ranges.values() {
             observe_latency(
                 &self.table_metrics,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use iceberg::spec::DataFile;
 use pulselake_lake::{CommitAction, CommitError, Lake, LedgeredAppend, Receipt};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::{ActorMetrics, CommitFigures, TableMetrics, events};
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
@@ -32,7 +32,7 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 /// What a committer is made of.
 pub struct CommitterParts {
     /// Its table.
-    pub table: HotTable,
+    pub table: LakeTable,
     /// The tables.
     pub lake: Lake,
     /// Identity of the source, for the ledger.
@@ -121,7 +121,7 @@ impl Committer {
     }
 
     fn commit_all(&mut self, ctx: &mut Context<Self>) {
-        let batch: Vec<Waiting> = self.queue.drain(..).collect();
+        let batch = self.next_batch();
         if batch.is_empty() {
             self.is_committing = false;
             return;
@@ -144,6 +144,15 @@ impl Committer {
             actor.answer_close_waiters();
             actor.pump(context);
         }));
+    }
+
+    /// What becomes one snapshot: all that waits. But deletes apply to the rows of earlier snapshots alone, so two upserts of
+    /// a key would both stay: a request with deletes goes by itself.
+    fn next_batch(&mut self) -> Vec<Waiting> {
+        let is_upsert = |waiting: &Waiting| !waiting.request.deletes.is_empty();
+        let appends = self.queue.iter().take_while(|waiting| !is_upsert(waiting)).count();
+        let length = appends.max(1).min(self.queue.len());
+        self.queue.drain(..length).collect()
     }
 
     /// Deletes files that no snapshot refers to.
@@ -170,7 +179,7 @@ impl Committer {
 
 /// One snapshot's worth of requests on its way into the table.
 struct CommitAttempt {
-    table: HotTable,
+    table: LakeTable,
     lake: Lake,
     cluster_id: String,
     fingerprint: String,
@@ -235,6 +244,7 @@ impl CommitAttempt {
             fingerprint: self.fingerprint.clone(),
             advances: batch.iter().flat_map(|waiting| waiting.request.advances.iter().cloned()).collect(),
             files: batch_files(batch),
+            deletes: batch.iter().flat_map(|waiting| waiting.request.deletes.iter().cloned()).collect(),
             replayed: None,
         }
     }
@@ -273,7 +283,7 @@ impl CommitAttempt {
         let generation = waiting.request.keys.first().map_or(0, |key| key.generation);
         events::fenced(self.table, reason.partition, generation, &error.to_string());
         if files_may_be_deleted {
-            self.delete(&waiting.request.files).await;
+            self.delete(&waiting.request).await;
         }
         let _ = waiting.reply.send(Err(CommitRefused::Fenced(error.to_string())));
     }
@@ -281,14 +291,14 @@ impl CommitAttempt {
     async fn refuse_all(&self, batch: Vec<Waiting>, refusal: &CommitRefused, files_may_be_deleted: bool) {
         for waiting in batch {
             if files_may_be_deleted {
-                self.delete(&waiting.request.files).await;
+                self.delete(&waiting.request).await;
             }
             let _ = waiting.reply.send(Err(refusal.clone()));
         }
     }
 
-    async fn delete(&self, files: &[DataFile]) {
-        self.asking.time(delete_files(&self.lake, self.table, files)).await;
+    async fn delete(&self, request: &CommitFiles) {
+        self.asking.time(delete_files(&self.lake, self.table, &request.written())).await;
     }
 
     /// Takes the requests out that a run has a part in which is being ended. No attempt is on its way at this moment.
@@ -300,7 +310,7 @@ impl CommitAttempt {
         let given_up: Vec<Waiting> = batch.extract_if(.., is_ending).collect();
         for waiting in given_up {
             if files_may_be_deleted {
-                self.delete(&waiting.request.files).await;
+                self.delete(&waiting.request).await;
             }
             // The run itself waits for no answer any more; another one that shares the request does.
             let _ = waiting.reply.send(Err(CommitRefused::Closed));
@@ -308,13 +318,13 @@ impl CommitAttempt {
     }
 }
 
-async fn append(lake: &Lake, table: HotTable, request: &LedgeredAppend) -> Result<Receipt, CommitError> {
+async fn append(lake: &Lake, table: LakeTable, request: &LedgeredAppend) -> Result<Receipt, CommitError> {
     crate::failpoint::reach_store("committer::before").await;
     lake.append(table, request).await
 }
 
 /// Deletes data files of a commit that is certainly not in the table; what resists is logged.
-pub(crate) async fn delete_files(lake: &Lake, table: HotTable, files: &[DataFile]) {
+pub(crate) async fn delete_files(lake: &Lake, table: LakeTable, files: &[DataFile]) {
     for file in files {
         if let Err(error) = lake.delete_file(table, file.file_path()).await {
             events::orphan_left(table, file.file_path(), &error.to_string());
@@ -342,7 +352,7 @@ impl Handler<CommitFiles> for Committer {
     fn handle(&mut self, request: CommitFiles, ctx: &mut Self::Context) -> Self::Result {
         crate::failpoint::reach("committer::received");
         if request.keys.iter().any(|key| self.closed.has(key)) {
-            self.delete(request.files, ctx);
+            self.delete(request.written(), ctx);
             return Box::pin(async { Err(CommitRefused::Closed) });
         }
         let (reply, receiver) = oneshot::channel();
@@ -371,7 +381,7 @@ impl Handler<CloseGeneration> for Committer {
         let (dropped, kept) = self.queue.drain(..).partition(|waiting| waiting.request.keys == [message.key]);
         self.queue = kept;
         let dropped: VecDeque<Waiting> = dropped;
-        self.delete(dropped.into_iter().flat_map(|waiting| waiting.request.files).collect(), ctx);
+        self.delete(dropped.into_iter().flat_map(|waiting| waiting.request.written()).collect(), ctx);
         if !self.has_work_of(&message.key) {
             return Box::pin(async {});
         }

@@ -3,7 +3,7 @@
 use actix::prelude::*;
 use pulselake_lake::Lake;
 use pulselake_ledger::Advance;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use crate::bronze_open::ClosedFlush;
 use crate::committer::{Committer, delete_files};
@@ -28,15 +28,23 @@ impl FlushCommit {
         crate::failpoint::reach("writer::before_commit");
         let keys = vec![self.key];
         if !quarantine_advances.is_empty() {
-            let request =
-                CommitFiles { keys: keys.clone(), advances: quarantine_advances, files: closed.invalid };
+            let request = CommitFiles {
+                keys: keys.clone(),
+                advances: quarantine_advances,
+                files: closed.invalid,
+                deletes: Vec::new(),
+            };
             if let Err(refused) = send(&self.quarantine, request).await {
-                delete_files(&self.lake, HotTable::RawEvents, &closed.events).await;
+                delete_files(&self.lake, LakeTable::RawEvents, &closed.events).await;
                 return Err(refused);
             }
         }
         crate::failpoint::reach("writer::between_quarantine_and_bronze");
-        send(&self.bronze, CommitFiles { keys, advances: bronze_advances, files: closed.events }).await
+        send(
+            &self.bronze,
+            CommitFiles { keys, advances: bronze_advances, files: closed.events, deletes: Vec::new() },
+        )
+        .await
     }
 }
 

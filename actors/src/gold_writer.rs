@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 use iceberg::spec::DataFile;
 use pulselake_lake::{Lake, LakeError, TableWriter, WriterOptions};
 use pulselake_ledger::{Advance, Counts, PartitionLedger};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::{ActorMetrics, TableMetrics};
 use pulselake_window::window_end_us;
 use tokio::sync::oneshot;
@@ -108,7 +108,7 @@ impl GoldWriter {
             writing: StepClock::new(parts.write_timeout),
             parts,
             metrics: ActorMetrics::new("GoldWriter", 0),
-            table_metrics: TableMetrics::new(HotTable::VideoStats1Min),
+            table_metrics: TableMetrics::new(LakeTable::VideoStats1Min),
             partitions: BTreeMap::new(),
             collect_at: None,
             corrections_at: None,
@@ -214,7 +214,7 @@ impl GoldWriter {
                 .map_err(|error| (lake_class(&error), error.to_string()))?;
             crate::failpoint::reach("gold::before_commit");
             let file_count = files.len() as u64;
-            let request = CommitFiles { keys, advances, files };
+            let request = CommitFiles { keys, advances, files, deletes: Vec::new() };
             let outcome = committer.send(request).await.unwrap_or(Err(CommitRefused::Closed));
             Ok::<_, (FailureClass, String)>(outcome.map(|committed| (committed, file_count)))
         };
@@ -266,7 +266,7 @@ impl GoldWriter {
             let span = windows.clone().min().zip(windows.clone().max());
             observe_latency(&self.table_metrics, span, windows.count() as u64);
         }
-        self.parts.status.committed(HotTable::VideoStats1Min, committed.snapshot_id, files, rows, newest);
+        self.parts.status.committed(LakeTable::VideoStats1Min, committed.snapshot_id, files, rows, newest);
     }
 
     /// The aggregators have given their rows away: their runs can only start again from the ledger. Until then nothing
@@ -301,7 +301,7 @@ async fn write_files(
     if batch.num_rows() == 0 {
         return Ok(Vec::new());
     }
-    let mut writer = TableWriter::new(lake, HotTable::VideoStats1Min, options).await?;
+    let mut writer = TableWriter::new(lake, LakeTable::VideoStats1Min, options).await?;
     writer.write(batch).await?;
     writer.close().await
 }
@@ -334,6 +334,7 @@ pub(crate) fn gold_entry(head: &PartitionLedger, taken: &TakenFlush, generation:
             open: position.open,
             gaps: position.gaps,
             lost: taken.lost,
+            tombstones: 0,
         },
     }
 }

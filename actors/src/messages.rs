@@ -124,6 +124,15 @@ pub struct CommitFiles {
     pub advances: Vec<Advance>,
     /// Data files, already written.
     pub files: Vec<DataFile>,
+    /// Equality deletes, already written: they apply to the rows of earlier commits alone.
+    pub deletes: Vec<DataFile>,
+}
+
+impl CommitFiles {
+    /// Every file that was written for it.
+    pub fn written(&self) -> Vec<DataFile> {
+        self.files.iter().chain(&self.deletes).cloned().collect()
+    }
 }
 
 /// A commit that is in the table.

@@ -1,24 +1,27 @@
 //! Reads the ledgers and the source's bounds, and plans how each partition of a shard goes on.
 
+use std::any::Any;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{Array, Int64Array, RecordBatch};
 use futures::StreamExt;
 use iceberg::expr::{Predicate, Reference};
 use iceberg::spec::Datum;
-use pulselake_lake::LakeError;
+use pulselake_lake::{CommitAction, CommitError, Lake, LakeError};
 use pulselake_ledger::{
     Ledger, LedgerHeads, PartitionLedger, PartitionPlan, RecoveryStop, SourceBounds, SourceFacts,
     plan_identity, plan_partition,
 };
 use pulselake_model::GoldPosition;
-use pulselake_model::tables::HotTable;
-use pulselake_source::{ErrorAction, SourceError};
+use pulselake_model::tables::LakeTable;
+use pulselake_source::{ErrorAction, Source, SourceError};
 
 use crate::bronze_writer::BronzeHeads;
 use crate::pipeline::Pipeline;
 use crate::refill::Refill;
+use crate::settings::PipelineSettings;
 
 /// Why a shard can't start.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,17 @@ pub enum StartError {
         /// For how long.
         waited: Duration,
     },
+    /// A dimension's table or rows are not what this build can go on with.
+    #[error("dimension {entity}: {reason}")]
+    Dimension {
+        /// Which one.
+        entity: &'static str,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// A dimension's columns could not be changed.
+    #[error(transparent)]
+    Evolve(#[from] CommitError),
     /// Preparing the start panicked: an error of the program, or tables that it does not understand.
     #[error("preparing the start panicked: {reason}")]
     Panicked {
@@ -63,7 +77,8 @@ impl StartError {
     /// Whether it may work later without anybody's hand.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Recovery(_) => false,
+            Self::Recovery(_) | Self::Dimension { .. } => false,
+            Self::Evolve(error) => error.action() != CommitAction::Stop,
             Self::Lake(error) => error.is_transient(),
             Self::Source(error) => error.action() != ErrorAction::Stop,
             Self::Runtime { .. } | Self::NoAnswer { .. } => true,
@@ -104,17 +119,17 @@ impl Ledgers {
     /// owner may still be committing.
     pub async fn read(pipeline: &Pipeline) -> Result<Self, LakeError> {
         crate::failpoint::reach_store("recovery::ledgers").await;
-        let gold = pipeline.lake.ledger(HotTable::VideoStats1Min).await?;
-        let bronze = pipeline.lake.ledger(HotTable::RawEvents).await?;
-        let quarantine = pipeline.lake.ledger(HotTable::InvalidEventsContent).await?;
+        let gold = pipeline.lake.ledger(LakeTable::VideoStats1Min).await?;
+        let bronze = pipeline.lake.ledger(LakeTable::RawEvents).await?;
+        let quarantine = pipeline.lake.ledger(LakeTable::InvalidEventsContent).await?;
         Ok(Self { quarantine, bronze, gold })
     }
 
     fn all(&self) -> [(&'static str, Option<&Ledger>); 3] {
         [
-            (HotTable::InvalidEventsContent.full_name(), self.quarantine.as_ref()),
-            (HotTable::RawEvents.full_name(), self.bronze.as_ref()),
-            (HotTable::VideoStats1Min.full_name(), self.gold.as_ref()),
+            (LakeTable::InvalidEventsContent.full_name(), self.quarantine.as_ref()),
+            (LakeTable::RawEvents.full_name(), self.bronze.as_ref()),
+            (LakeTable::VideoStats1Min.full_name(), self.gold.as_ref()),
         ]
     }
 
@@ -146,27 +161,48 @@ pub(crate) async fn answered<T>(
     what: &'static str,
     answer: impl Future<Output = T>,
 ) -> Result<T, StartError> {
-    let waited = pipeline.settings.heartbeat_timeout * ANSWER_TIMEOUTS;
+    within(answer_timeout(&pipeline.settings), what, answer).await
+}
+
+/// How long a store may take for one answer while a run starts.
+pub(crate) fn answer_timeout(settings: &PipelineSettings) -> Duration {
+    settings.heartbeat_timeout * ANSWER_TIMEOUTS
+}
+
+/// Waits for one answer, `waited` at most.
+pub(crate) async fn within<T>(
+    waited: Duration,
+    what: &'static str,
+    answer: impl Future<Output = T>,
+) -> Result<T, StartError> {
     let outcome = tokio::time::timeout(waited, answer).await;
     outcome.map_err(|_| StartError::NoAnswer { what, waited })
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }
 
 /// Rows of a table. However long all of it takes: each batch has to come in time, so that much to read is not taken for
 /// a store that does not answer, again and again.
 pub(crate) async fn read_all(
-    pipeline: &Pipeline,
+    lake: &Lake,
+    waited: Duration,
     failpoint: &'static str,
-    table: HotTable,
+    table: LakeTable,
     columns: &[&str],
     filter: Predicate,
 ) -> Result<Vec<RecordBatch>, StartError> {
+    let what = table.full_name();
     let scan = async {
         crate::failpoint::reach_store(failpoint).await;
-        pipeline.lake.scan(table, columns, Some(filter)).await
+        lake.scan(table, columns, Some(filter)).await
     };
-    let mut stream = answered(pipeline, table.full_name(), scan).await??;
+    let mut stream = within(waited, what, scan).await??;
     let mut batches = Vec::new();
-    while let Some(batch) = answered(pipeline, table.full_name(), stream.next()).await? {
+    while let Some(batch) = within(waited, what, stream.next()).await? {
         batches.push(batch?);
     }
     Ok(batches)
@@ -182,7 +218,7 @@ pub async fn recover(
     let identity = pipeline.source.identity();
     plan_identity(&ledgers.all(), &identity.topic, &identity.cluster_id)?;
     let fingerprint = pipeline.decode.fingerprint();
-    let bounds = read_bounds(pipeline, partitions).await?;
+    let bounds = read_bounds(&pipeline.source, partitions).await?;
     let mut recovered = Vec::new();
     for &partition in partitions {
         let heads = ledgers.heads(&identity.topic, partition);
@@ -193,7 +229,13 @@ pub async fn recover(
         };
         let plan = plan_partition(partition, heads, facts)?;
         let quarantined = match plan.quarantined_decides_to {
-            Some(to) => quarantined_offsets(pipeline, partition, plan.bronze_next, to).await?,
+            Some(to) => {
+                let waited = answer_timeout(&pipeline.settings);
+                let place = (identity.topic.as_str(), partition);
+                let quarantine = LakeTable::InvalidEventsContent;
+                let range = (plan.bronze_next, to);
+                quarantined_offsets(&pipeline.lake, waited, quarantine, place, range).await?
+            }
             None => HashSet::new(),
         };
         let refill = plan.refill_to.map(|to| Refill {
@@ -222,11 +264,12 @@ pub async fn recover(
     Ok(recovered)
 }
 
-async fn read_bounds(
-    pipeline: &Pipeline,
+/// The offsets that can be read of each partition.
+pub(crate) async fn read_bounds(
+    source: &Arc<dyn Source>,
     partitions: &[i32],
 ) -> Result<BTreeMap<i32, SourceBounds>, StartError> {
-    let (source, partitions) = (pipeline.source.clone(), partitions.to_vec());
+    let (source, partitions) = (source.clone(), partitions.to_vec());
     let read = move || {
         let mut all = BTreeMap::new();
         for partition in partitions {
@@ -266,16 +309,17 @@ pub(crate) fn offset_range(topic: &str, partition: i32, from: i64, to: i64) -> P
         .and(Reference::new("source_offset").less_than(Datum::long(to)))
 }
 
-/// Offsets of `[from, to)` that are in quarantine.
+/// Offsets of `[from, to)` of a topic's partition that are in `quarantine`.
 pub(crate) async fn quarantined_offsets(
-    pipeline: &Pipeline,
-    partition: i32,
-    from: i64,
-    to: i64,
+    lake: &Lake,
+    waited: Duration,
+    quarantine: LakeTable,
+    (topic, partition): (&str, i32),
+    (from, to): (i64, i64),
 ) -> Result<HashSet<i64>, StartError> {
-    let filter = offset_range(&pipeline.source.identity().topic, partition, from, to);
-    let table = HotTable::InvalidEventsContent;
-    let batches = read_all(pipeline, "recovery::quarantined", table, &["source_offset"], filter).await?;
+    let filter = offset_range(topic, partition, from, to);
+    let failpoint = "recovery::quarantined";
+    let batches = read_all(lake, waited, failpoint, quarantine, &["source_offset"], filter).await?;
     let mut offsets = HashSet::new();
     for batch in &batches {
         if let Some(column) = batch.column(0).as_any().downcast_ref::<Int64Array>() {

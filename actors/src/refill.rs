@@ -11,11 +11,11 @@ use arrow::compute::{concat_batches, filter_record_batch, sort_to_indices, take_
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use pulselake_lake::LakeError;
 use pulselake_ledger::PartitionPlan;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_model::{DecodedBatch, ErrorCode, EventColumns, EventType, GoldPosition, schema};
 
 use crate::pipeline::Pipeline;
-use crate::recovery::{StartError, offset_range, quarantined_offsets, read_all};
+use crate::recovery::{StartError, answer_timeout, offset_range, quarantined_offsets, read_all};
 use crate::route::rejected_rows;
 
 /// Columns of bronze that the aggregator needs.
@@ -64,8 +64,12 @@ impl Refill {
         to: i64,
     ) -> Result<DecodedBatch, StartError> {
         let filter = offset_range(&pipeline.source.identity().topic, self.partition, from, to);
-        let found = read_all(pipeline, "recovery::refill", HotTable::RawEvents, &COLUMNS, filter).await?;
-        let quarantined = quarantined_offsets(pipeline, self.partition, from, to).await?;
+        let (lake, waited) = (&pipeline.lake, answer_timeout(&pipeline.settings));
+        let bronze = LakeTable::RawEvents;
+        let found = read_all(lake, waited, "recovery::refill", bronze, &COLUMNS, filter).await?;
+        let place = (pipeline.source.identity().topic.as_str(), self.partition);
+        let quarantine = LakeTable::InvalidEventsContent;
+        let quarantined = quarantined_offsets(lake, waited, quarantine, place, (from, to)).await?;
         let events = without_offsets(&sorted_by_offset(&found)?, &quarantined)?;
         let mut rejected: Vec<i64> = quarantined.into_iter().collect();
         rejected.sort_unstable();
@@ -113,14 +117,14 @@ fn without_offsets(events: &RecordBatch, quarantined: &HashSet<i64>) -> Result<R
 }
 
 fn bad_bronze(error: &arrow::error::ArrowError) -> LakeError {
-    LakeError::BadBatch { table: HotTable::RawEvents.full_name().to_string(), reason: error.to_string() }
+    LakeError::BadBatch { table: LakeTable::RawEvents.full_name().to_string(), reason: error.to_string() }
 }
 
 fn sorted_by_offset(found: &[RecordBatch]) -> Result<RecordBatch, LakeError> {
     let Some(first) = found.first() else { return Ok(RecordBatch::new_empty(schema::bronze_events())) };
     let all = concat_batches(&first.schema(), found).map_err(|error| bad_bronze(&error))?;
     let offsets = all.column_by_name("source_offset").ok_or_else(|| LakeError::BadBatch {
-        table: HotTable::RawEvents.full_name().to_string(),
+        table: LakeTable::RawEvents.full_name().to_string(),
         reason: "no column source_offset".to_string(),
     })?;
     let order = sort_to_indices(offsets, None, None).map_err(|error| bad_bronze(&error))?;

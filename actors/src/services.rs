@@ -1,7 +1,7 @@
 //! The actors that serve every shard: one committer per table and the gold writer, on a thread of their own.
 
 use actix::prelude::*;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use crate::committer::{Committer, CommitterParts};
 use crate::gold_writer::{GoldWriter, GoldWriterParts};
@@ -9,6 +9,7 @@ use crate::heartbeat::{self, Heartbeats};
 use crate::kill_switch::{DeathGuard, KillSwitch};
 use crate::messages::{CloseGeneration, GenerationKey, StopActor, StopRetrying};
 use crate::pipeline::Pipeline;
+use crate::stream::StreamServices;
 
 /// Mailbox of a service: a request per shard and a few control messages.
 const SERVICE_MAILBOX: usize = 64;
@@ -32,8 +33,7 @@ pub struct ServiceAddresses {
 pub struct Services {
     /// Where they are reached.
     pub addresses: ServiceAddresses,
-    /// Tripped when one of them fails.
-    pub kill_switch: KillSwitch,
+    kill_switch: KillSwitch,
     watch: tokio::task::JoinHandle<()>,
     arbiter: Arbiter,
 }
@@ -44,7 +44,7 @@ impl Services {
         let arbiter = Arbiter::new();
         let kill_switch = KillSwitch::default();
         let heartbeats = Heartbeats::default();
-        let committer = |table: HotTable| {
+        let committer = |table: LakeTable| {
             let name = format!("Committer of {}", table.full_name());
             let parts = CommitterParts {
                 table,
@@ -61,9 +61,9 @@ impl Services {
                 Committer::new(parts)
             })
         };
-        let quarantine_committer = committer(HotTable::InvalidEventsContent);
-        let bronze_committer = committer(HotTable::RawEvents);
-        let gold_committer = committer(HotTable::VideoStats1Min);
+        let quarantine_committer = committer(LakeTable::InvalidEventsContent);
+        let bronze_committer = committer(LakeTable::RawEvents);
+        let gold_committer = committer(LakeTable::VideoStats1Min);
         let gold_parts = GoldWriterParts {
             topic: pipeline.source.identity().topic.clone(),
             lake: pipeline.lake.clone(),
@@ -96,15 +96,6 @@ impl Services {
         Self { addresses, kill_switch, watch, arbiter }
     }
 
-    /// Ends runs everywhere outside their shards, and returns when nothing of them can be committed any more, or when
-    /// the services have died: then whatever still lands fences the next run (rule 1).
-    pub async fn close_generations(&self, keys: &[GenerationKey]) {
-        tokio::select! {
-            () = self.close(keys) => {}
-            () = self.kill_switch.tripped() => {}
-        }
-    }
-
     async fn close(&self, keys: &[GenerationKey]) {
         let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer, .. } =
             &self.addresses;
@@ -124,9 +115,21 @@ impl Services {
             );
         }
     }
+}
 
-    /// Ends them.
-    pub fn stop(&self) {
+impl StreamServices for Services {
+    fn kill_switch(&self) -> &KillSwitch {
+        &self.kill_switch
+    }
+
+    async fn close_generations(&self, keys: &[GenerationKey]) {
+        tokio::select! {
+            () = self.close(keys) => {}
+            () = self.kill_switch.tripped() => {}
+        }
+    }
+
+    fn stop(&self) {
         self.watch.abort();
         let ServiceAddresses { quarantine_committer, bronze_committer, gold_committer, gold_writer, .. } =
             &self.addresses;

@@ -1,7 +1,6 @@
 //! One run (generation) of one shard: a thread with the consumers and aggregators of some partitions and a bronze
 //! writer. It is started from the ledgers, and ends by a drain or by its kill switch; it is never repaired.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -11,7 +10,6 @@ use futures::FutureExt;
 use pulselake_decode::EventDecoder;
 use pulselake_source::{PartitionReader, UNKNOWN_END};
 use pulselake_window::PartitionWindows;
-use tokio::sync::mpsc::UnboundedSender;
 
 use crate::aggregator::{AggregatorParts, VelocityAggregator};
 use crate::bronze_open::OpenFlush;
@@ -23,26 +21,16 @@ use crate::kill_switch::{DeathGuard, KillSwitch};
 use crate::messages::*;
 use crate::pipeline::Pipeline;
 use crate::prepare::Preparer;
-use crate::recovery::{Ledgers, RecoveredPartition, StartError, answered, recover};
+use crate::recovery::{Ledgers, RecoveredPartition, StartError, answered, panic_message, recover};
 use crate::refill::LostToGold;
 use crate::route::Routing;
 use crate::services::{ServiceAddresses, Services};
-
-/// Where a shard reports to while it runs.
-#[derive(Clone)]
-pub struct ShardReports {
-    /// Partitions whose bounded reader is through, with the run that read them.
-    pub finished: UnboundedSender<(GenerationKey, i32)>,
-    /// Positions that bronze has committed.
-    pub committed: UnboundedSender<Vec<(i32, i64)>>,
-}
+use crate::stream::{Drained, ShardReports, ShardStart, StreamRun, StreamServices};
 
 /// A running shard.
 pub struct RunningShard {
-    /// Its name everywhere outside.
-    pub key: GenerationKey,
-    /// Tripped by the first failure.
-    pub kill_switch: KillSwitch,
+    key: GenerationKey,
+    kill_switch: KillSwitch,
     watch: tokio::task::JoinHandle<()>,
     arbiter: Arbiter,
     consumers: Vec<Addr<PartitionConsumer>>,
@@ -50,27 +38,14 @@ pub struct RunningShard {
     writer: Addr<BronzeWriter>,
 }
 
-/// How a drain ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drained {
-    /// Everything that was read is in the tables.
-    Committed,
-    /// It failed or took too long: the rest comes again from the ledgers.
-    GaveUp,
-}
-
 impl RunningShard {
-    /// Reads the ledgers and starts the shard's next generation on them. `stop_at` gives the offsets at which a
-    /// bounded run ends.
+    /// Reads the ledgers and starts the shard's next generation on them.
     pub async fn start(
         pipeline: &Pipeline,
         services: &ServiceAddresses,
-        shard: usize,
-        partitions: &[i32],
-        stop_at: &BTreeMap<i32, i64>,
-        reports: &ShardReports,
-        at_least_generation: u64,
+        start: ShardStart<'_>,
     ) -> Result<Self, StartError> {
+        let ShardStart { shard, partitions, stop_at, reports, at_least_generation } = start;
         // Nothing runs yet: whatever goes wrong so far leaves nothing behind.
         let prepared = AssertUnwindSafe(prepare(pipeline, partitions, stop_at)).catch_unwind();
         let prepared = match prepared.await {
@@ -91,9 +66,20 @@ impl RunningShard {
         };
         Ok(builder.build(opened, open))
     }
+}
 
-    /// Stops reading, commits what was read, and ends. With `close_windows` every window seen so far is closed first.
-    pub async fn drain(&self, services: &Services, close_windows: bool, timeout: Duration) -> Drained {
+impl StreamRun for RunningShard {
+    type Services = Services;
+
+    fn key(&self) -> GenerationKey {
+        self.key
+    }
+
+    fn kill_switch(&self) -> &KillSwitch {
+        &self.kill_switch
+    }
+
+    async fn drain(&self, services: &Services, close_windows: bool, timeout: Duration) -> Drained {
         let drain = async {
             let stops = self.consumers.iter().map(|consumer| consumer.send(StopReading));
             let stopped = futures::future::join_all(stops).await;
@@ -117,13 +103,12 @@ impl RunningShard {
         tokio::select! {
             drained = drain => drained,
             () = self.kill_switch.tripped() => Drained::GaveUp,
-            () = services.kill_switch.tripped() => Drained::GaveUp,
+            () = services.kill_switch().tripped() => Drained::GaveUp,
             () = tokio::time::sleep(timeout) => Drained::GaveUp,
         }
     }
 
-    /// Ends every actor and the thread. A thread that hangs is left behind: its generation is closed everywhere.
-    pub fn stop(&self) {
+    fn stop(&self) {
         self.watch.abort();
         for consumer in &self.consumers {
             consumer.do_send(StopActor);
@@ -164,11 +149,6 @@ async fn prepare(
         opened.push((partition, reader));
     }
     Ok(Prepared { newest_generation, opened, open })
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }
 
 /// Puts the actors of one generation together.

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
 use parking_lot::RwLock;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::set_paused_partitions;
 
 /// One partition as its consumer and aggregator see it.
@@ -73,10 +73,12 @@ pub struct EngineStatus {
 }
 
 struct Inner {
+    /// Whether it is the event stream's, which the gauges without an entity show.
+    is_of_events: bool,
     started: Instant,
     phase: RwLock<Phase>,
     partitions: DashMap<i32, PartitionStatus>,
-    tables: DashMap<HotTable, TableStatus>,
+    tables: DashMap<LakeTable, TableStatus>,
     records: std::sync::atomic::AtomicU64,
     quarantined: std::sync::atomic::AtomicU64,
     committed_records: std::sync::atomic::AtomicU64,
@@ -85,9 +87,22 @@ struct Inner {
 }
 
 impl Default for EngineStatus {
+    /// The status of the event stream.
     fn default() -> Self {
+        Self::new(true)
+    }
+}
+
+impl EngineStatus {
+    /// The status of a stream of changes.
+    pub fn of_changes() -> Self {
+        Self::new(false)
+    }
+
+    fn new(is_of_events: bool) -> Self {
         Self {
             inner: Arc::new(Inner {
+                is_of_events,
                 started: Instant::now(),
                 phase: RwLock::new(Phase::Starting),
                 partitions: DashMap::new(),
@@ -100,9 +115,7 @@ impl Default for EngineStatus {
             }),
         }
     }
-}
 
-impl EngineStatus {
     /// Replaces or adjusts one partition's entry.
     pub fn update_partition(&self, partition: i32, change: impl FnOnce(&mut PartitionStatus)) {
         change(&mut self.inner.partitions.entry(partition).or_default());
@@ -128,6 +141,9 @@ impl EngineStatus {
     }
 
     fn show_paused(&self) {
+        if !self.inner.is_of_events {
+            return;
+        }
         set_paused_partitions(self.inner.partitions.iter().filter(|entry| entry.paused).count());
     }
 
@@ -170,7 +186,7 @@ impl EngineStatus {
     /// Notes a commit of a table.
     pub fn committed(
         &self,
-        table: HotTable,
+        table: LakeTable,
         snapshot_id: i64,
         files: u64,
         rows: u64,
@@ -201,7 +217,7 @@ impl EngineStatus {
     }
 
     /// A table's last commit in this process.
-    pub fn table(&self, table: HotTable) -> Option<TableStatus> {
+    pub fn table(&self, table: LakeTable) -> Option<TableStatus> {
         self.inner.tables.get(&table).map(|entry| *entry.value())
     }
 

@@ -14,7 +14,7 @@ use anyhow::Context;
 use chrono::Utc;
 use parking_lot::Mutex;
 use pulselake_ledger::{Ledger, PROPERTY};
-use pulselake_model::tables::{CATALOG_NAME, HotTable};
+use pulselake_model::tables::{CATALOG_NAME, LakeTable};
 use serde::Deserialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Row};
@@ -25,7 +25,7 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// A commit, as a reader sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct SeenCommit {
-    pub(crate) table: HotTable,
+    pub(crate) table: LakeTable,
     /// When it could be read at the latest, milliseconds since the epoch.
     pub(crate) seen_at_ms: i64,
     /// What the table had consumed with it; `None` for a commit without a ledger (maintenance of other programs).
@@ -62,8 +62,8 @@ struct Snapshot {
 struct Reader {
     catalog_path: PathBuf,
     connection: Option<SqliteConnection>,
-    locations: HashMap<HotTable, String>,
-    seen: HashSet<(HotTable, i64)>,
+    locations: HashMap<LakeTable, String>,
+    seen: HashSet<(LakeTable, i64)>,
 }
 
 impl Reader {
@@ -82,7 +82,7 @@ impl Reader {
             return Ok(Vec::new());
         }
         let mut commits = Vec::new();
-        for table in HotTable::ALL {
+        for table in LakeTable::OF_EVENTS {
             let Some(location) = self.location(table).await? else { continue };
             if self.locations.get(&table) == Some(&location) {
                 continue;
@@ -97,7 +97,7 @@ impl Reader {
         Ok(commits)
     }
 
-    async fn location(&mut self, table: HotTable) -> anyhow::Result<Option<String>> {
+    async fn location(&mut self, table: LakeTable) -> anyhow::Result<Option<String>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
@@ -124,7 +124,7 @@ impl Reader {
 
     fn new_commits(
         &mut self,
-        table: HotTable,
+        table: LakeTable,
         json: &[u8],
         seen_at_ms: i64,
     ) -> anyhow::Result<Vec<SeenCommit>> {
@@ -221,14 +221,14 @@ mod tests {
         let json = br#"{"snapshots": [
             {"snapshot-id": 2, "sequence-number": 2, "timestamp-ms": 7, "summary": {"operation": "append", "added-records": "5"}},
             {"snapshot-id": 1, "sequence-number": 1, "timestamp-ms": 6, "summary": {"added-records": "4", "added-data-files": "2"}}]}"#;
-        let commits = reader.new_commits(HotTable::RawEvents, json, 99).unwrap();
+        let commits = reader.new_commits(LakeTable::RawEvents, json, 99).unwrap();
         assert_eq!(
             commits.iter().map(|commit| (commit.rows, commit.files)).collect::<Vec<_>>(),
             [(4, 2), (5, 0)]
         );
         assert!(commits.iter().all(|commit| commit.seen_at_ms == 99 && commit.ledger.is_none()));
-        assert!(reader.new_commits(HotTable::RawEvents, json, 100).unwrap().is_empty());
-        assert_eq!(reader.new_commits(HotTable::VideoStats1Min, json, 100).unwrap().len(), 2);
+        assert!(reader.new_commits(LakeTable::RawEvents, json, 100).unwrap().is_empty());
+        assert_eq!(reader.new_commits(LakeTable::VideoStats1Min, json, 100).unwrap().len(), 2);
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         let entry = pulselake_ledger::PartitionLedger { next: 17, ..Default::default() };
         ledger.topics.entry("t".to_owned()).or_default().insert(3, entry);
         let commit =
-            SeenCommit { table: HotTable::RawEvents, seen_at_ms: 0, ledger: Some(ledger), files: 0, rows: 0 };
+            SeenCommit { table: LakeTable::RawEvents, seen_at_ms: 0, ledger: Some(ledger), files: 0, rows: 0 };
         assert_eq!(commit.next_offsets("t"), HashMap::from([(3, 17)]));
         assert!(commit.next_offsets("other").is_empty());
     }

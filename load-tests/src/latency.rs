@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use serde::Serialize;
 
 use crate::lake_watch::SeenCommit;
@@ -58,7 +58,7 @@ pub(crate) fn bronze(
 ) -> anyhow::Result<Option<LatencySummary>> {
     let mut latencies = histogram()?;
     let mut through: HashMap<i32, i64> = HashMap::new();
-    for commit in commits.iter().filter(|commit| commit.table == HotTable::RawEvents) {
+    for commit in commits.iter().filter(|commit| commit.table == LakeTable::RawEvents) {
         for (partition, next) in commit.next_offsets(topic) {
             let from = through.insert(partition, next).unwrap_or(0);
             let times = &sent.intended_ms[partition.unsigned_abs() as usize];
@@ -95,7 +95,7 @@ pub(crate) fn gold(
     let ends = window_ends(sent.started_ms, sent.ended_ms() - watermark_delay_ms);
     // Of each window: when each partition's part of it was seen first.
     let mut seen: BTreeMap<i64, HashMap<i32, i64>> = BTreeMap::new();
-    for commit in commits.iter().filter(|commit| commit.table == HotTable::VideoStats1Min) {
+    for commit in commits.iter().filter(|commit| commit.table == LakeTable::VideoStats1Min) {
         for (partition, closed_ms) in closed_through_ms(commit, topic) {
             for end in ends.iter().filter(|end| **end <= closed_ms) {
                 seen.entry(*end).or_default().entry(partition).or_insert(commit.seen_at_ms);
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     /// A commit of both partitions at once.
-    fn commit(table: HotTable, seen_at_ms: i64, entries: [(i64, Option<i64>); 2]) -> SeenCommit {
+    fn commit(table: LakeTable, seen_at_ms: i64, entries: [(i64, Option<i64>); 2]) -> SeenCommit {
         let mut ledger = Ledger::new("cluster", "decoder");
         let topic = ledger.topics.entry("t".to_owned()).or_default();
         for (partition, (next, closed_ms)) in entries.into_iter().enumerate() {
@@ -157,16 +157,16 @@ mod tests {
             worst_delay_ms: 0,
         };
         let commits = [
-            commit(HotTable::RawEvents, 2_000, [(2, None), (0, None)]),
-            commit(HotTable::VideoStats1Min, 2_500, [(3, None), (1, None)]),
-            commit(HotTable::RawEvents, 12_000, [(3, None), (1, None)]),
+            commit(LakeTable::RawEvents, 2_000, [(2, None), (0, None)]),
+            commit(LakeTable::VideoStats1Min, 2_500, [(3, None), (1, None)]),
+            commit(LakeTable::RawEvents, 12_000, [(3, None), (1, None)]),
         ];
         let found = bronze(&commits, "t", &sent).unwrap().unwrap();
         // 1.0, 0.5, 10.0 and 10.75 s.
         assert_eq!(found.count, 4);
         assert!((found.p50_s - 1.0).abs() < 0.02 && (found.max_s - 10.75).abs() < 0.02, "{found:?}");
         assert_eq!(bronze(&commits[1..2], "t", &sent).unwrap(), None);
-        let too_much = [commit(HotTable::RawEvents, 2_000, [(9, None), (0, None)])];
+        let too_much = [commit(LakeTable::RawEvents, 2_000, [(9, None), (0, None)])];
         assert!(bronze(&too_much, "t", &sent).is_err());
     }
 
@@ -179,9 +179,9 @@ mod tests {
             worst_delay_ms: 0,
         };
         let commits = [
-            commit(HotTable::VideoStats1Min, 72_000, [(1, Some(60_000)), (1, None)]),
-            commit(HotTable::VideoStats1Min, 75_000, [(1, Some(60_000)), (1, Some(60_000))]),
-            commit(HotTable::VideoStats1Min, 133_000, [(1, Some(120_000)), (1, Some(60_000))]),
+            commit(LakeTable::VideoStats1Min, 72_000, [(1, Some(60_000)), (1, None)]),
+            commit(LakeTable::VideoStats1Min, 75_000, [(1, Some(60_000)), (1, Some(60_000))]),
+            commit(LakeTable::VideoStats1Min, 133_000, [(1, Some(120_000)), (1, Some(60_000))]),
         ];
         let found = gold(&commits, "t", &sent, 10_000).unwrap().unwrap();
         assert_eq!(found.complete_windows_s, [15.0]);

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args};
 use pulselake_config::{ConfigError, Settings};
+use pulselake_model::Entity;
 
+use super::change_topic::ChangeTopic;
 use super::settings::{Flags, SettingsArgs};
 
 /// `pulselake generate`.
@@ -56,6 +58,17 @@ pub(crate) struct GenerateArgs {
     /// Share of events that come late, 0 to 1 [default: 0.005]
     #[arg(long, value_name = "SHARE")]
     late_ratio: Option<f64>,
+    /// Topics to produce the changes of videos and users to (Debezium envelopes), the creates before the events: videos=
+    /// and users= before their names, or as their names end
+    #[arg(long, value_name = "TOPIC,…", value_delimiter = ',', value_parser = ChangeTopic::parse, conflicts_with = "output")]
+    cdc_topics: Vec<ChangeTopic>,
+    /// Directory for the changes of videos and users beside the events: one NDJSON file per topic and partition, a
+    /// tombstone as {"schema":null,"payload":null}
+    #[arg(long, value_name = "DIR", requires = "output")]
+    pub(crate) cdc_out: Option<PathBuf>,
+    /// Changes per second of videos, and of users [default: 1 for 1000 events]
+    #[arg(long, value_name = "N")]
+    pub(crate) cdc_rate: Option<f64>,
 }
 
 fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
@@ -65,12 +78,18 @@ fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 impl GenerateArgs {
-    /// The settings in force: `generator`, `source.topic` and `kafka` count.
+    /// The settings in force: `generator`, `source.topic`, the topics of `cdc` and `kafka` count.
     pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
+        let topic_of = |entity: Entity| {
+            let given = self.cdc_topics.iter().rfind(|topic| topic.entity == entity);
+            given.map(|topic| topic.name.as_str())
+        };
         self.from.load(
             Flags::default()
                 .text("kafka.brokers", "--brokers", self.brokers.as_deref())
                 .text("source.topic", "--topic", self.topic.as_deref())
+                .text("cdc.videos_topic", "--cdc-topics", topic_of(Entity::Videos))
+                .text("cdc.users_topic", "--cdc-topics", topic_of(Entity::Users))
                 .text("generator.rate_per_s", "--rate", self.rate)
                 .text("generator.seed", "--seed", self.seed)
                 .text("generator.partitions", "--partitions", self.partitions)

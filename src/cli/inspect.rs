@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use pulselake_config::{ConfigError, Settings};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use super::settings::{Flags, SettingsArgs};
 
@@ -18,9 +18,9 @@ pub(crate) enum OutputFormat {
 }
 
 /// The tables by their full names.
-fn table_parser() -> impl TypedValueParser<Value = HotTable> {
-    PossibleValuesParser::new(HotTable::ALL.map(HotTable::full_name)).try_map(|name| {
-        let table = HotTable::ALL.into_iter().find(|table| table.full_name() == name);
+fn table_parser() -> impl TypedValueParser<Value = LakeTable> {
+    PossibleValuesParser::new(LakeTable::ALL.map(LakeTable::full_name)).try_map(|name| {
+        let table = LakeTable::ALL.into_iter().find(|table| table.full_name() == name);
         table.ok_or_else(|| format!("no table {name}"))
     })
 }
@@ -138,7 +138,7 @@ pub(crate) struct LedgerShowArgs {
     pub(crate) inspect: InspectArgs,
     /// Only this table
     #[arg(value_parser = table_parser())]
-    pub(crate) table: Option<HotTable>,
+    pub(crate) table: Option<LakeTable>,
 }
 
 /// `pulselake ledger rewind`.
@@ -148,5 +148,5 @@ pub(crate) struct LedgerRewindArgs {
     pub(crate) inspect: InspectArgs,
     /// The table that was rolled back
     #[arg(value_parser = table_parser())]
-    pub(crate) table: HotTable,
+    pub(crate) table: LakeTable,
 }

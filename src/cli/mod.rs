@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and how flags become settings. No command does its work here.
 
+mod change_topic;
 mod generate;
 mod inspect;
 mod maintain;

@@ -2,7 +2,9 @@
 
 use clap::Args;
 use pulselake_config::{ConfigError, Settings};
+use pulselake_model::Entity;
 
+use super::change_topic::ChangeTopic;
 use super::settings::{Flags, SettingsArgs};
 
 /// `pulselake demo`.
@@ -30,6 +32,8 @@ impl DemoArgs {
         self.from.load(
             Flags::default()
                 .text("source.kind", "demo", Some("generator"))
+                .text("cdc.videos_topic", "demo", Some(Entity::Videos.default_topic()))
+                .text("cdc.users_topic", "demo", Some(Entity::Users.default_topic()))
                 .text("generator.rate_per_s", "--rate", self.rate)
                 .text("generator.seed", "--seed", self.seed),
         )
@@ -50,6 +54,9 @@ pub(crate) struct RunArgs {
     /// Consumer group [default: pulselake]
     #[arg(long)]
     group: Option<String>,
+    /// Topics of changes to consume beside the events: videos= and users= before their names, or as their names end
+    #[arg(long, value_name = "TOPIC,…", value_delimiter = ',', value_parser = ChangeTopic::parse, conflicts_with = "files")]
+    cdc_topics: Vec<ChangeTopic>,
     /// NDJSON (plain, .gz, .zst) or Parquet files to read; selects the file source
     #[arg(long, value_name = "PATH", num_args = 1..)]
     files: Vec<String>,
@@ -69,12 +76,18 @@ impl RunArgs {
     pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
         let kafka = self.brokers.as_ref().map(|_| "kafka");
         let files = (!self.files.is_empty()).then_some("files");
+        let topic_of = |entity: Entity| {
+            let given = self.cdc_topics.iter().rfind(|topic| topic.entity == entity);
+            given.map(|topic| topic.name.as_str())
+        };
         self.from.load(
             Flags::default()
                 .text("source.kind", "--brokers", kafka)
                 .text("source.kind", "--files", files)
                 .text("kafka.brokers", "--brokers", self.brokers.as_deref())
                 .text("source.topic", "--topic", self.topic.as_deref())
+                .text("cdc.videos_topic", "--cdc-topics", topic_of(Entity::Videos))
+                .text("cdc.users_topic", "--cdc-topics", topic_of(Entity::Users))
                 .text("kafka.group_id", "--group", self.group.as_deref())
                 .list("files.paths", "--files", &self.files)
                 .switch("source.until_caught_up", "--until-caught-up", self.until_caught_up)

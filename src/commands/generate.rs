@@ -1,4 +1,7 @@
-//! `pulselake generate`: the embedded generator's events, written to Kafka or as NDJSON.
+//! `pulselake generate`: the embedded generator's events, written to Kafka or as NDJSON; on request with the changes of
+//! its videos and users.
+
+mod changes;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -16,6 +19,7 @@ use pulselake_generator::{PartitionLog, ReadOutcome, World};
 use pulselake_model::RawBatch;
 use pulselake_source::{KafkaSink, KafkaSinkSettings};
 
+use self::changes::ChangeWriter;
 use crate::cli::GenerateArgs;
 use crate::engine::generator_settings;
 
@@ -42,6 +46,12 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let logs = (0..config.partitions)
         .map(|partition| Ok((PartitionLog::in_world(world.clone(), partition)?, RawBatch::at(partition, 0))));
     let mut logs: Vec<(PartitionLog, RawBatch)> = logs.collect::<anyhow::Result<_>>()?;
+    let mut changes = ChangeWriter::open_all(args, &settings, &config)?;
+    for writer in &mut changes {
+        // What exists at the start is there before the first event is.
+        writer.write_up_to(start_ms - 1)?;
+        writer.flush()?;
+    }
 
     let bar = ProgressBar::new(args.count.unwrap_or(0));
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} events, {per_sec}") {
@@ -54,6 +64,9 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         if args.paced {
             wait_until(up_to_ms);
         }
+        for writer in &mut changes {
+            writer.write_up_to(up_to_ms - 1)?;
+        }
         let written = write_step(&mut logs, up_to_ms - 1, left, &mut destination)?;
         left -= written;
         bar.inc(written);
@@ -62,6 +75,9 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     destination.finish()?;
     let written = args.count.unwrap_or(0);
     eprintln!("{written} events written; the same again with {}", config.identity());
+    for writer in changes {
+        writer.finish()?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -102,6 +118,19 @@ fn wait_until(time_ms: i64) {
     std::thread::sleep(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)));
 }
 
+/// How a topic is produced to.
+fn sink_settings(settings: &Settings, topic: &str) -> KafkaSinkSettings {
+    let kafka = &settings.kafka;
+    let properties = kafka.librdkafka.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    KafkaSinkSettings {
+        brokers: kafka.brokers.clone(),
+        topic: topic.to_owned(),
+        connect_timeout: Duration::from_millis(kafka.connect_timeout_ms),
+        properties: properties.collect(),
+        ..KafkaSinkSettings::default()
+    }
+}
+
 enum Destination {
     Kafka(Box<KafkaSink>),
     Plain(BufWriter<Box<dyn Write>>),
@@ -112,18 +141,7 @@ enum Destination {
 impl Destination {
     fn open(settings: &Settings, output: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = output else {
-            let kafka = &settings.kafka;
-            let sink = KafkaSinkSettings {
-                brokers: kafka.brokers.clone(),
-                topic: settings.source.topic.clone(),
-                connect_timeout: Duration::from_millis(kafka.connect_timeout_ms),
-                properties: kafka
-                    .librdkafka
-                    .iter()
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .collect(),
-                ..KafkaSinkSettings::default()
-            };
+            let sink = sink_settings(settings, &settings.source.topic);
             return Ok(Self::Kafka(Box::new(KafkaSink::connect(&sink)?)));
         };
         if path == Path::new("-") {

@@ -8,7 +8,7 @@ use anyhow::bail;
 use pulselake_config::Settings;
 use pulselake_lake::{Lake, OpenMode, RewindReport};
 use pulselake_ledger::{Ledger, OffsetRanges, PartitionLedger};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use serde::Serialize;
 
 use super::output::{in_runtime, write_json, write_out};
@@ -49,7 +49,9 @@ fn show(args: &LedgerShowArgs) -> anyhow::Result<ExitCode> {
     let ledgers = in_runtime(async {
         let lake = open(&settings).await?;
         let mut ledgers = Vec::new();
-        for table in HotTable::ALL.into_iter().filter(|table| args.table.is_none_or(|only| only == *table)) {
+        for table in
+            LakeTable::OF_EVENTS.into_iter().filter(|table| args.table.is_none_or(|only| only == *table))
+        {
             let (ledger, error) = match lake.table_overview(table).await?.ledger {
                 Ok(ledger) => (ledger, None),
                 Err(error) => (None, Some(error.to_string())),

@@ -9,7 +9,7 @@ use pulselake_lake::OpenMode;
 
 use super::output::write_out;
 use crate::cli::{DemoArgs, InitArgs, RunArgs};
-use crate::engine::{Show, open_lake, serve};
+use crate::engine::{Show, open_lake, serve, wanted_tables};
 
 /// Runs the service on generated events.
 ///
@@ -40,7 +40,7 @@ pub(crate) fn init(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tables = runtime.block_on(async {
         let lake = open_lake(&settings, OpenMode::CreateIfMissing).await?;
-        anyhow::Ok(lake.ensure_tables().await?)
+        anyhow::Ok(lake.ensure_tables(&wanted_tables(&settings)).await?)
     })?;
     for (table, created) in tables {
         let what = if created { "created" } else { "is there and fits" };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use pulselake_lake::{OpenMode, TableOverview};
 use pulselake_ledger::Ledger;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use serde::Serialize;
 
 use super::ledger::ledger_text;
@@ -70,8 +70,8 @@ pub(crate) fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
     let settings = args.inspect.settings()?;
     let tables = in_runtime(async {
         let lake = open_lake(&settings, OpenMode::MustExist).await?;
-        let mut tables = Vec::with_capacity(HotTable::ALL.len());
-        for table in HotTable::ALL {
+        let mut tables = Vec::with_capacity(LakeTable::OF_EVENTS.len());
+        for table in LakeTable::OF_EVENTS {
             tables.push(TableReport::from(lake.table_overview(table).await?));
         }
         anyhow::Ok(tables)

@@ -3,15 +3,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use pulselake_actors::{EngineStatus, LiveBoard, Pipeline, PipelineSettings};
+use pulselake_actors::{DimensionStream, EngineStatus, LiveBoard, Pipeline, PipelineSettings};
 use pulselake_config::{OnDataLoss, Settings};
 use pulselake_decode::DecodeSettings;
 use pulselake_lake::{CommitLimits, Lake, LakeError, LakeSettings, OpenMode, WriterOptions};
+use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::events;
 use pulselake_window::WindowSettings;
 
+use super::changes::{change_streams, wanted_tables};
 use super::lake_settings::lake_settings;
-use super::source::open_source;
+use super::source::{generator_config, open_source};
 
 /// Size at which a data file is closed and the next one begun, bytes.
 const TARGET_FILE_BYTES: usize = 128 << 20;
@@ -37,8 +39,16 @@ pub(crate) fn decode_settings(settings: &Settings) -> DecodeSettings {
     }
 }
 
-/// Opens the tables (creating them where they are missing) and the source.
-pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Pipeline> {
+/// What the service runs.
+pub(crate) struct Assembled {
+    /// The stream of events.
+    pub(crate) pipeline: Pipeline,
+    /// The streams of changes.
+    pub(crate) changes: Vec<DimensionStream>,
+}
+
+/// Opens the tables (creating them where they are missing) and the sources.
+pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Assembled> {
     let lake = open_tables(settings).await?;
     // The committer tries again by itself and says so: each call comes back soon enough to end a run that is over.
     let lake = lake.with_commit_limits(CommitLimits {
@@ -49,8 +59,9 @@ pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Pipeline> {
         max_change_age: Duration::from_millis(settings.maintenance.orphan_min_age_ms / 2),
         ..CommitLimits::default()
     });
-    let source = open_source(settings, &lake).await.context("cannot open the source")?;
-    Ok(Pipeline {
+    let generator = generator_config(settings, &lake).await?;
+    let source = open_source(settings, generator.clone()).await.context("cannot open the source")?;
+    let pipeline = Pipeline {
         settings: pipeline_settings(settings),
         source,
         lake,
@@ -63,15 +74,18 @@ pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Pipeline> {
         },
         status: EngineStatus::default(),
         board: LiveBoard::default(),
-    })
+    };
+    let changes = change_streams(settings, &pipeline, generator.as_ref()).await?;
+    Ok(Assembled { pipeline, changes })
 }
 
 /// Opens the tables, creating them where they are missing. A catalog that another program keeps locked is waited for.
 async fn open_tables(settings: &Settings) -> anyhow::Result<Lake> {
     let at = lake_settings(settings)?;
+    let tables = wanted_tables(settings);
     let give_up_at = Instant::now() + Duration::from_millis(settings.lake.connect_timeout_ms);
     loop {
-        let error = match try_tables(&at).await {
+        let error = match try_tables(&at, &tables).await {
             Ok(lake) => return Ok(lake),
             Err(error) => error,
         };
@@ -84,9 +98,9 @@ async fn open_tables(settings: &Settings) -> anyhow::Result<Lake> {
     }
 }
 
-async fn try_tables(at: &LakeSettings) -> Result<Lake, LakeError> {
+async fn try_tables(at: &LakeSettings, tables: &[LakeTable]) -> Result<Lake, LakeError> {
     let lake = Lake::open(at, OpenMode::CreateIfMissing).await?;
-    lake.ensure_tables().await?;
+    lake.ensure_tables(tables).await?;
     Ok(lake)
 }
 

@@ -10,7 +10,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use pulselake_actors::{EngineStatus, Phase};
 use pulselake_config::{HttpSettings, Secret};
-use pulselake_model::tables::HotTable;
+use pulselake_model::Entity;
+use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::{TelemetryHandle, events};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 #[derive(Clone)]
 struct Watched {
     status: EngineStatus,
+    changes: Vec<(Entity, EngineStatus)>,
     telemetry: TelemetryHandle,
     stale_after: Duration,
     token: Secret,
@@ -41,6 +43,7 @@ struct Health {
 pub(crate) async fn serve(
     http: &HttpSettings,
     status: EngineStatus,
+    changes: Vec<(Entity, EngineStatus)>,
     telemetry: TelemetryHandle,
     stale_after: Duration,
 ) -> anyhow::Result<()> {
@@ -55,7 +58,7 @@ pub(crate) async fn serve(
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(Watched { status, telemetry, stale_after, token: http.token.clone() });
+        .with_state(Watched { status, changes, telemetry, stale_after, token: http.token.clone() });
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(event = "http_failed", %error, "the HTTP server has ended");
@@ -93,16 +96,27 @@ async fn healthz(State(watched): State<Watched>) -> Response {
 
 /// Ready: every shard runs, and what comes in is being committed.
 async fn readyz(State(watched): State<Watched>) -> Response {
-    answer(&watched.status, not_ready(&watched.status, watched.stale_after))
+    let of_events = not_ready(&watched.status, watched.stale_after);
+    let of_changes =
+        || watched.changes.iter().find_map(|(entity, status)| Some((entity, not_running(status)?)));
+    let reason = of_events
+        .or_else(|| of_changes().map(|(entity, reason)| format!("changes of {}: {reason}", entity.as_str())));
+    answer(&watched.status, reason)
+}
+
+fn not_running(status: &EngineStatus) -> Option<String> {
+    match status.phase() {
+        Phase::Running => None,
+        Phase::Starting => Some("starting".to_owned()),
+        Phase::Restarting(reason) => Some(format!("a shard is being started again after: {reason}")),
+        Phase::Draining => Some("draining".to_owned()),
+        Phase::Stopped => Some("stopped".to_owned()),
+    }
 }
 
 fn not_ready(status: &EngineStatus, stale_after: Duration) -> Option<String> {
-    match status.phase() {
-        Phase::Running => {}
-        Phase::Starting => return Some("starting".to_owned()),
-        Phase::Restarting(reason) => return Some(format!("a shard is being started again after: {reason}")),
-        Phase::Draining => return Some("draining".to_owned()),
-        Phase::Stopped => return Some("stopped".to_owned()),
+    if let Some(reason) = not_running(status) {
+        return Some(reason);
     }
     let waiting = status.partitions().iter().any(|(_, partition)| partition.bronze_next < partition.end);
     let age = commit_age_ms(status)
@@ -113,7 +127,7 @@ fn not_ready(status: &EngineStatus, stale_after: Duration) -> Option<String> {
 
 fn commit_age_ms(status: &EngineStatus) -> Option<i64> {
     let now_ms = chrono::Utc::now().timestamp_millis();
-    status.table(HotTable::RawEvents).map(|table| now_ms - table.committed_at_ms)
+    status.table(LakeTable::RawEvents).map(|table| now_ms - table.committed_at_ms)
 }
 
 fn answer(status: &EngineStatus, reason: Option<String>) -> Response {

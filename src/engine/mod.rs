@@ -1,15 +1,18 @@
 //! Puts the engine together from the settings and runs it as a service.
 
 mod assemble;
+mod changes;
 mod http;
 mod lake_settings;
 mod maintenance_settings;
 mod service;
 mod signals;
 mod source;
+mod streams;
 mod summary;
 
 pub(crate) use assemble::{decode_settings, open_lake};
+pub(crate) use changes::{topic_of, wanted_tables};
 pub(crate) use lake_settings::lake_settings;
 pub(crate) use maintenance_settings::{
     lease_settings, maintainer_name, maintenance_limits, orphan_settings, retention_rules, round_settings,

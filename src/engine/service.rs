@@ -4,13 +4,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use pulselake_actors::{MaintainedTable, Maintenance, MaintenancePace, Pipeline, RunEnd};
+use pulselake_actors::{EngineStatus, MaintainedTable, Maintenance, MaintenancePace, Pipeline, RunEnd};
 use pulselake_config::{LogFormat, LogLevel, Settings, SourceKind};
-use pulselake_model::tables::HotTable;
 use pulselake_telemetry::events;
 
-use super::assemble::assemble;
+use super::assemble::{Assembled, assemble};
+use super::changes::wanted_tables;
 use super::maintenance_settings::{maintenance_limits, round_settings};
+use super::streams::run_streams;
 use super::{http, signals, summary};
 
 /// Ready until bronze has gone without a commit for this many commit intervals while records wait.
@@ -49,10 +50,11 @@ pub(crate) fn serve(settings: &Settings, show: Show, limit: Option<Duration>) ->
 
 async fn run(settings: &Settings, show: Show, limit: Option<Duration>) -> anyhow::Result<ExitCode> {
     let telemetry = pulselake_telemetry::install(env!("CARGO_PKG_VERSION"))?;
-    let pipeline = assemble(settings).await?;
+    let Assembled { pipeline, changes } = assemble(settings).await?;
     if !settings.http.bind.is_empty() {
         let stale_after = Duration::from_millis(settings.bronze.commit_interval_ms) * STALE_INTERVALS;
-        http::serve(&settings.http, pipeline.status.clone(), telemetry, stale_after).await?;
+        let beside = changes.iter().map(|stream| (stream.entity, stream.status.clone())).collect();
+        http::serve(&settings.http, pipeline.status.clone(), beside, telemetry, stale_after).await?;
     }
     let identity = pipeline.source.identity();
     events::service_started(
@@ -68,14 +70,15 @@ async fn run(settings: &Settings, show: Show, limit: Option<Duration>) -> anyhow
         }
     };
     let maintenance = start_maintenance(settings, &pipeline);
-    let outcome = pulselake_actors::run(pipeline.clone(), stop).await;
+    let statuses: Vec<EngineStatus> = changes.iter().map(|stream| stream.status.clone()).collect();
+    let outcome = run_streams(pipeline.clone(), changes, stop).await;
     if let Some(running) = maintenance {
         running.stop().await;
     }
     if let Some(task) = shown {
         task.abort();
     }
-    report(&pipeline, outcome.context("pulselake has stopped")?)
+    report(&pipeline, &statuses, outcome.context("pulselake has stopped")?)
 }
 
 /// Starts what keeps the hot tables fast, unless it is switched off.
@@ -84,7 +87,7 @@ fn start_maintenance(settings: &Settings, pipeline: &Pipeline) -> Option<Mainten
     if !maintenance.enabled {
         return None;
     }
-    let tables = HotTable::ALL.map(|table| MaintainedTable {
+    let tables = wanted_tables(settings).into_iter().map(|table| MaintainedTable {
         ident: pulselake_lake::table_ident(table),
         round: round_settings(settings, table.full_name(), false),
     });
@@ -95,7 +98,7 @@ fn start_maintenance(settings: &Settings, pipeline: &Pipeline) -> Option<Mainten
         cpu_share_percent: maintenance.cpu_share_percent,
     };
     let limits = maintenance_limits(settings);
-    Some(Maintenance::start(&pipeline.lake, tables.to_vec(), pace, limits, &pipeline.status))
+    Some(Maintenance::start(&pipeline.lake, tables.collect(), pace, limits, &pipeline.status))
 }
 
 fn show_beside(settings: &Settings, show: Show, pipeline: &Pipeline) -> Option<tokio::task::JoinHandle<()>> {
@@ -115,7 +118,7 @@ fn show_beside(settings: &Settings, show: Show, pipeline: &Pipeline) -> Option<t
     }
 }
 
-fn report(pipeline: &Pipeline, end: RunEnd) -> anyhow::Result<ExitCode> {
+fn report(pipeline: &Pipeline, changes: &[EngineStatus], end: RunEnd) -> anyhow::Result<ExitCode> {
     let (records, quarantined) = pipeline.status.committed_records();
     let reason = match end {
         RunEnd::CaughtUp => "caught up",
@@ -127,6 +130,10 @@ fn report(pipeline: &Pipeline, end: RunEnd) -> anyhow::Result<ExitCode> {
         }
     };
     events::service_stopped(reason);
-    eprintln!("{reason}: {records} records read, {quarantined} of them quarantined, all committed");
+    let changed: u64 = changes.iter().map(|status| status.committed_records().0).sum();
+    let beside = if changes.is_empty() { String::new() } else { format!(" and {changed} changes") };
+    eprintln!(
+        "{reason}: {records} records{beside} read, {quarantined} of the records quarantined, all committed"
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -3,29 +3,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use chrono::Utc;
 use pulselake_config::{GroupMode, Settings, SourceKind};
 use pulselake_generator::GeneratorConfig;
+use pulselake_generator::cdc::CdcConfig;
 use pulselake_lake::Lake;
-use pulselake_model::tables::HotTable;
 use pulselake_source::{
     FileSource, FileSourceSettings, GeneratorPace, GeneratorSource, GeneratorSourceSettings, KafkaSettings,
     KafkaSource, Source,
 };
 
+use super::changes::wanted_tables;
+
 /// How long a single request to a broker may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens the source. Blocking work runs on a thread of its own.
-pub(crate) async fn open_source(settings: &Settings, lake: &Lake) -> anyhow::Result<Arc<dyn Source>> {
+///
+/// `generator` is the one of [`generator_config`], where the source is one.
+pub(crate) async fn open_source(
+    settings: &Settings,
+    generator: Option<GeneratorConfig>,
+) -> anyhow::Result<Arc<dyn Source>> {
     let topic = settings.source.topic.clone();
     match settings.source.kind {
         SourceKind::Generator => {
-            let config = generator_config(settings, lake).await?;
-            let generator =
-                GeneratorSourceSettings { config, topic, pace: GeneratorPace::Live, until_ms: None };
-            Ok(Arc::new(GeneratorSource::new(generator)?))
+            let config = generator.context("the generator has no settings")?;
+            let events = GeneratorSourceSettings { config, topic, pace: GeneratorPace::Live, until_ms: None };
+            Ok(Arc::new(GeneratorSource::new(events)?))
         }
         SourceKind::Kafka => {
             if settings.kafka.brokers.is_empty() {
@@ -48,14 +54,21 @@ pub(crate) async fn open_source(settings: &Settings, lake: &Lake) -> anyhow::Res
     }
 }
 
-/// The generator as set; without a set start it begins now, or where the tables say that it began.
-async fn generator_config(settings: &Settings, lake: &Lake) -> anyhow::Result<GeneratorConfig> {
+/// The generator as set, where it is the source; without a set start it begins now, or where the tables say that it
+/// began.
+pub(crate) async fn generator_config(
+    settings: &Settings,
+    lake: &Lake,
+) -> anyhow::Result<Option<GeneratorConfig>> {
+    if settings.source.kind != SourceKind::Generator {
+        return Ok(None);
+    }
     let mut start_ms = settings.generator.start_ms;
     if start_ms == 0 {
         let now_ms = Utc::now().timestamp_millis();
         start_ms = first_start(settings, lake).await?.unwrap_or(now_ms - now_ms % 1_000);
     }
-    Ok(generator_settings(settings, start_ms))
+    Ok(Some(generator_settings(settings, start_ms)))
 }
 
 /// The generator as set, starting at `start_ms` (milliseconds since the epoch).
@@ -76,18 +89,21 @@ pub(crate) fn generator_settings(settings: &Settings, start_ms: i64) -> Generato
 
 /// When the generator that filled these tables began: its identity stands in their ledgers.
 async fn first_start(settings: &Settings, lake: &Lake) -> anyhow::Result<Option<i64>> {
-    for table in HotTable::ALL {
+    for table in wanted_tables(settings) {
         let Some(ledger) = lake.ledger(table).await? else { continue };
-        if ledger.topics.contains_key(&settings.source.topic)
-            && let Some(config) = GeneratorConfig::from_identity(&ledger.cluster_id)
-        {
+        if let Some(config) = GeneratorConfig::from_identity(&ledger.cluster_id) {
+            if ledger.topics.contains_key(&settings.source.topic) {
+                return Ok(Some(config.start_ms));
+            }
+        } else if let Some(config) = CdcConfig::from_identity(&ledger.cluster_id) {
             return Ok(Some(config.start_ms));
         }
     }
     Ok(None)
 }
 
-fn kafka_settings(settings: &Settings) -> KafkaSettings {
+/// Kafka as set, for the topic of the events.
+pub(crate) fn kafka_settings(settings: &Settings) -> KafkaSettings {
     let kafka = &settings.kafka;
     KafkaSettings {
         brokers: kafka.brokers.clone(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pulselake_actors::{EngineStatus, LiveBoard, Phase};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_source::Source;
 
 const REFRESH: Duration = Duration::from_secs(1);
@@ -99,7 +99,7 @@ fn summary(status: &EngineStatus, board: &LiveBoard, place: &str, per_second: f6
         status.lag(),
         status.restarts(),
     );
-    for (label, table) in [("bronze", HotTable::RawEvents), ("gold", HotTable::VideoStats1Min)] {
+    for (label, table) in [("bronze", LakeTable::RawEvents), ("gold", LakeTable::VideoStats1Min)] {
         text.push_str(&table_line(status, label, table));
     }
     let top = board.top(TOP_VIDEOS);
@@ -119,7 +119,7 @@ fn summary(status: &EngineStatus, board: &LiveBoard, place: &str, per_second: f6
     text
 }
 
-fn table_line(status: &EngineStatus, label: &str, table: HotTable) -> String {
+fn table_line(status: &EngineStatus, label: &str, table: LakeTable) -> String {
     let Some(now) = status.table(table) else { return format!("{label:<10} no commit yet\n") };
     let clock_ms = Utc::now().timestamp_millis();
     let seconds = |ms: i64| ms as f64 / 1_000.0;

@@ -6,13 +6,13 @@ use futures::TryStreamExt;
 use iceberg::expr::{Predicate, Reference};
 use iceberg::spec::Datum;
 use pulselake_lake::Lake;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use serde::Serialize;
 
 use super::report::time_text;
 use super::rows::Rows;
 
-const TABLE: HotTable = HotTable::InvalidEventsContent;
+const TABLE: LakeTable = LakeTable::InvalidEventsContent;
 /// Rows of one batch where the values are read too: they may be megabytes each.
 pub(super) const ROWS_WITH_VALUES: usize = 64;
 

@@ -9,7 +9,7 @@
 use futures::TryStreamExt;
 use pulselake_lake::{Lake, LakeError, TableView};
 use pulselake_model::WindowCounters;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use super::checks::{all_checks, untrusted};
 use super::evidence::{BronzeRow, Collector, Evidence, GoldRowSeen};
@@ -31,9 +31,9 @@ pub(crate) struct Views {
 impl Views {
     /// Loads them in the order that the module's text explains.
     pub(crate) async fn load(lake: &Lake) -> Result<Self, LakeError> {
-        let gold = lake.view(HotTable::VideoStats1Min).await?;
-        let bronze = lake.view(HotTable::RawEvents).await?;
-        let quarantine = lake.view(HotTable::InvalidEventsContent).await?;
+        let gold = lake.view(LakeTable::VideoStats1Min).await?;
+        let bronze = lake.view(LakeTable::RawEvents).await?;
+        let quarantine = lake.view(LakeTable::InvalidEventsContent).await?;
         Ok(Self { quarantine, bronze, gold })
     }
 

@@ -29,6 +29,7 @@ POSTGRES_BUNDLE=$TEST_CACHE/postgres-$POSTGRES_VERSION
 TRINO_JARS=$TEST_CACHE/trino-server-$(digest "$TOOLS/trino/pom-server.xml")
 TRINO_PLUGINS=$TEST_CACHE/trino-plugins-$(digest "$TOOLS/trino/pom-plugin.xml")
 TRINO_CLASSES=$TEST_CACHE/trino-classes-$(digest "$TOOLS/trino/TestServer.java")
+DEBEZIUM_JARS=$TEST_CACHE/debezium-$(digest "$TOOLS/debezium/pom.xml")
 SPARK=$TEST_CACHE/spark-$SPARK_VERSION
 SPARK_JARS=$TEST_CACHE/spark-jars-$(digest "$TOOLS/spark/pom.xml")
 

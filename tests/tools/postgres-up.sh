@@ -1,15 +1,21 @@
 #!/usr/bin/env bash
-# postgres-up.sh DIR: starts PostgreSQL on a free loopback port with all its files in DIR, prints its URL (also in DIR/postgres.url,
-# for JDBC in DIR/postgres.jdbc; the pid is in DIR/postgres.pid). Superuser postgres, no password, database postgres.
+# postgres-up.sh DIR [NAME=VALUE…]: starts PostgreSQL on a free loopback port with all its files in DIR, prints its URL (also in
+# DIR/postgres.url, for JDBC in DIR/postgres.jdbc; the pid is in DIR/postgres.pid). Superuser postgres, no password, database
+# postgres. NAME=VALUE are settings of the server: wal_level=logical for change data capture.
 # Started again in the same DIR it has the same port and data.
 # PostgreSQL refuses to run as root: for root it runs as the user postgres or, where there is none, nobody.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$TOOLS/services.sh"
 
-[ $# -eq 1 ] || die "usage: postgres-up.sh DIR"
+[ $# -ge 1 ] || die "usage: postgres-up.sh DIR [NAME=VALUE…]"
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
+shift
+settings=()
+for setting in "$@"; do
+    case $setting in *=*) settings+=(-c "$setting") ;; *) die "'$setting' is not NAME=VALUE" ;; esac
+done
 bin=$(postgres_bin)
 [ -n "$bin" ] || die "no PostgreSQL in PATH, /usr/lib/postgresql or $TEST_CACHE: run tests/tools/setup.sh first"
 data=$dir/data
@@ -54,4 +60,5 @@ url() {
 }
 
 start "$dir" postgres 60 ${as_user[@]+"${as_user[@]}"} "$bin/postgres" -D "$data" -c listen_addresses=127.0.0.1 -c port='{port}' \
-    -c unix_socket_directories= -c shared_buffers=32MB -c max_connections=200 -c fsync=off
+    -c unix_socket_directories= -c shared_buffers=32MB -c max_connections=200 -c fsync=off \
+    ${settings[@]+"${settings[@]}"}

@@ -2,7 +2,8 @@
 # Fetches what the tests need beside Rust into ${PULSELAKE_TEST_CACHE:-~/.cache/pulselake-tests}:
 #   an Apache Kafka broker (jars, by Maven), a Python environment with PyIceberg, DuckDB and a Kafka client (by uv),
 #   Iceberg's reference REST catalog (jars, by Maven; its server is compiled by javac), an S3 server (versitygw, by Go; without
-#   Go: moto, by uv), PostgreSQL (the system's; without one: a bundle of its binaries, by Maven).
+#   Go: moto, by uv), PostgreSQL (the system's; without one: a bundle of its binaries, by Maven), Debezium on Kafka Connect (jars,
+#   by Maven).
 # Safe to repeat: what is there already is left alone, and a run with nothing to do takes well under a second.
 # Exits non-zero with one sentence per missing program.
 set -euo pipefail
@@ -114,7 +115,7 @@ fetch_python() {
 
 is_complete() {
     [ -d "$KAFKA_JARS" ] && is_venv_ready "$VENV" && [ -d "$REST_JARS" ] && [ -d "$REST_CLASSES" ] && [ -n "$(s3_server)" ] &&
-        [ -n "$(postgres_bin)" ]
+        [ -n "$(postgres_bin)" ] && [ -d "$DEBEZIUM_JARS" ]
 }
 
 tell() { say "ready in $TEST_CACHE (S3 server: $(s3_server); PostgreSQL: $(postgres_bin))"; }
@@ -131,4 +132,6 @@ fetch_python
 fetch_rest_catalog
 fetch_s3_server
 fetch_postgres
+# 16 MB beyond what the broker has brought into Maven's own repository.
+fetch_jars "Debezium on Kafka Connect (about 40 MB)" "$TOOLS/debezium/pom.xml" "$DEBEZIUM_JARS"
 tell

@@ -8,7 +8,7 @@ use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::Int64Type;
 use parking_lot::Mutex;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_model::{DecodedBatch, EventColumns, GoldFlush, GoldRow, RawBatch};
 
 use crate::messages::WriteBatch;
@@ -64,19 +64,44 @@ pub(crate) fn received(mut batch: WriteBatch) -> WriteBatch {
 }
 
 /// What goes into a table's files, after it was counted.
-pub(crate) fn rows_to_write(table: HotTable, partition: i32, rows: &RecordBatch) -> Cow<'_, RecordBatch> {
+pub(crate) fn rows_to_write(table: LakeTable, partition: i32, rows: &RecordBatch) -> Cow<'_, RecordBatch> {
     let at = |point| offset_at(point, partition).and_then(|offset| index_of(rows, offset));
     let altered = match table {
-        HotTable::RawEvents => {
+        LakeTable::RawEvents => {
             let dropped = at("sabotage::drop_from_bronze").map(|row| without(rows, row));
             dropped.or_else(|| {
                 at("sabotage::double_in_bronze").map(|row| take(rows, (0..=row).chain(row..rows.num_rows())))
             })
         }
-        HotTable::InvalidEventsContent => at("sabotage::drop_from_quarantine").map(|row| without(rows, row)),
-        HotTable::VideoStats1Min => None,
+        LakeTable::InvalidEventsContent => at("sabotage::drop_from_quarantine").map(|row| without(rows, row)),
+        LakeTable::VideoStats1Min
+        | LakeTable::InvalidChanges(_)
+        | LakeTable::DimensionHistory(_)
+        | LakeTable::Dimension(_) => None,
     };
     altered.map_or(Cow::Borrowed(rows), Cow::Owned)
+}
+
+/// What a flush of changes writes into the files of a dimension or its history, after it was counted.
+pub(crate) fn changes_to_write(table: LakeTable, rows: &RecordBatch) -> Cow<'_, RecordBatch> {
+    let at = |point| argument(point).and_then(|key| row_of_key(rows, &key));
+    let altered = match table {
+        LakeTable::DimensionHistory(_) => {
+            let dropped = at("sabotage::drop_version").map(|row| without(rows, row));
+            dropped.or_else(|| {
+                at("sabotage::double_version").map(|row| take(rows, (0..=row).chain(row..rows.num_rows())))
+            })
+        }
+        LakeTable::Dimension(_) => at("sabotage::drop_upsert").map(|row| without(rows, row)),
+        _ => None,
+    };
+    altered.map_or(Cow::Borrowed(rows), Cow::Owned)
+}
+
+/// The first row with this value in the first column, which is the key.
+fn row_of_key(rows: &RecordBatch, key: &str) -> Option<usize> {
+    let keys = rows.columns().first()?.as_string_opt::<i32>()?;
+    keys.iter().position(|found| found == Some(key))
 }
 
 /// What an aggregator receives.

@@ -13,16 +13,18 @@
 //! | `sabotage::forget_id` | the same | a duplicate is not recognised |
 //! | `sabotage::drop_from_window`, `sabotage::double_in_window` | `PARTITION:WINDOW_START_MS:VIDEO` | a closed window has an event less or more |
 //! | `sabotage::shorten_watch_time`, `sabotage::lengthen_watch_time` | the same | its watch time is 1 ms wrong |
+//! | `sabotage::drop_version`, `sabotage::double_version` | the key | a version is missing in the history's files, or is there twice |
+//! | `sabotage::drop_upsert` | the same | the dimension's files miss a row |
 //! | `sabotage::emit_window_twice`, `sabotage::emit_window_again` | the same | its row comes twice in one commit, or once more in the next |
 
 #[cfg(feature = "failpoints")]
 mod armed;
 
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::{aggregated, flushed, polled, received, rows_to_write};
+pub(crate) use armed::{aggregated, changes_to_write, flushed, polled, received, rows_to_write};
 
 #[cfg(not(feature = "failpoints"))]
-pub(crate) use idle::{aggregated, flushed, polled, received, rows_to_write};
+pub(crate) use idle::{aggregated, changes_to_write, flushed, polled, received, rows_to_write};
 
 #[cfg(not(feature = "failpoints"))]
 mod idle {
@@ -30,7 +32,7 @@ mod idle {
     use std::sync::Arc;
 
     use arrow::array::RecordBatch;
-    use pulselake_model::tables::HotTable;
+    use pulselake_model::tables::LakeTable;
     use pulselake_model::{DecodedBatch, GoldFlush, RawBatch};
 
     use crate::messages::WriteBatch;
@@ -49,7 +51,13 @@ mod idle {
 
     /// What goes into a table's files, after it was counted.
     #[inline(always)]
-    pub(crate) fn rows_to_write(_: HotTable, _: i32, rows: &RecordBatch) -> Cow<'_, RecordBatch> {
+    pub(crate) fn rows_to_write(_: LakeTable, _: i32, rows: &RecordBatch) -> Cow<'_, RecordBatch> {
+        Cow::Borrowed(rows)
+    }
+
+    /// What a flush of changes writes into the files of a dimension or its history, after it was counted.
+    #[inline(always)]
+    pub(crate) fn changes_to_write(_: LakeTable, rows: &RecordBatch) -> Cow<'_, RecordBatch> {
         Cow::Borrowed(rows)
     }
 

@@ -8,8 +8,8 @@ use pulselake_telemetry::events;
 use super::{RunEnd, RunError, Supervisor};
 use crate::kill_switch::{Failure, FailureClass, KillSwitch};
 use crate::messages::GenerationKey;
-use crate::shard::{Drained, RunningShard};
 use crate::status::Phase;
+use crate::stream::{Drained, Stream, StreamRun, StreamServices};
 
 /// How runs end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,10 @@ pub(super) struct Ended {
     pub(super) failure: Option<Failure>,
 }
 
-impl Supervisor {
+impl<S: Stream> Supervisor<S> {
     /// Ends the runs of these shards together, under one deadline, and closes their generations at the services.
     pub(super) async fn end_shards(&mut self, shards: &BTreeSet<usize>, ending: Ending) -> Vec<Ended> {
-        let mut runs: Vec<(usize, RunningShard)> = Vec::new();
+        let mut runs: Vec<(usize, S::Run)> = Vec::new();
         for &shard in shards {
             if let Some(watch) = self.slots[shard].watch.take() {
                 watch.abort();
@@ -49,10 +49,10 @@ impl Supervisor {
         crate::failpoint::reach("supervisor::before_drain");
         let drained = self.drain(&runs, ending).await;
         crate::failpoint::reach("supervisor::drained");
-        let keys: Vec<GenerationKey> = runs.iter().map(|(_, running)| running.key).collect();
+        let keys: Vec<GenerationKey> = runs.iter().map(|(_, running)| running.key()).collect();
         let mut all_ended = Vec::new();
         for ((shard, running), drained) in runs.into_iter().zip(drained) {
-            let failure = running.kill_switch.failure();
+            let failure = running.kill_switch().failure();
             running.stop();
             all_ended.push(Ended { shard, drained, failure });
         }
@@ -62,11 +62,11 @@ impl Supervisor {
         all_ended
     }
 
-    async fn drain(&self, runs: &[(usize, RunningShard)], ending: Ending) -> Vec<Drained> {
+    async fn drain(&self, runs: &[(usize, S::Run)], ending: Ending) -> Vec<Drained> {
         if ending == Ending::Kill {
             return vec![Drained::GaveUp; runs.len()];
         }
-        let timeout = self.pipeline.settings.drain_timeout;
+        let timeout = self.stream.settings().drain_timeout;
         let started = Instant::now();
         events::drain_started(&format!("{} shards", runs.len()), timeout);
         let close_windows = ending == Ending::CloseWindows;
@@ -74,7 +74,7 @@ impl Supervisor {
         let drains = runs.iter().map(|(_, running)| running.drain(services, close_windows, timeout));
         let drained = futures::future::join_all(drains).await;
         let failures =
-            runs.iter().map(|(_, running)| &running.kill_switch).chain([&self.services.kill_switch]);
+            runs.iter().map(|(_, running)| running.kill_switch()).chain([self.services.kill_switch()]);
         let failure = failures.filter_map(KillSwitch::failure).next();
         let complete = drained.iter().all(|outcome| *outcome == Drained::Committed);
         let reason = failure.map_or_else(|| "no time left".to_owned(), |failed| failed.to_string());
@@ -98,14 +98,14 @@ impl Supervisor {
     }
 
     pub(super) fn is_caught_up(&self) -> bool {
-        let bounded = self.pipeline.settings.until_caught_up || self.pipeline.source.is_bounded();
+        let bounded = self.stream.settings().until_caught_up || self.stream.source().is_bounded();
         let mut assigned = self.slots.iter().flat_map(|slot| slot.partitions.iter()).peekable();
         bounded && assigned.peek().is_some() && assigned.all(|partition| self.finished.contains(partition))
     }
 
     /// Closes every window and commits all of it. A shard that fails at that starts again; the others are through.
     pub(super) async fn finish(&mut self) -> Result<Drained, RunError> {
-        self.pipeline.status.set_phase(Phase::Draining);
+        self.stream.status().set_phase(Phase::Draining);
         let mut outcome = Drained::Committed;
         let mut of_the_services = None;
         for ended in self.end_shards(&self.all_shards(), Ending::CloseWindows).await {
@@ -115,7 +115,7 @@ impl Supervisor {
             }
             if outcome == Drained::Committed {
                 // A dead service is everybody's failure, and booked once.
-                of_the_services = self.services.kill_switch.failure();
+                of_the_services = self.services.kill_switch().failure();
             }
             outcome = Drained::GaveUp;
             let failure = ended.failure.or_else(|| of_the_services.take()).unwrap_or_else(|| Failure {
@@ -129,7 +129,7 @@ impl Supervisor {
     }
 
     pub(super) async fn shut_down(&mut self) -> Result<RunEnd, RunError> {
-        self.pipeline.status.set_phase(Phase::Draining);
+        self.stream.status().set_phase(Phase::Draining);
         // A shard that waits to be started again has read what is not committed.
         let mut end = if self.slots.iter().any(|slot| slot.restart_at.is_some()) {
             RunEnd::ShutDownUndrained

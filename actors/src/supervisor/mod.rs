@@ -10,19 +10,19 @@ mod starting;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pulselake_source::{AssignmentEvent, SourceError};
-use pulselake_telemetry::{ShardMetrics, events, set_assigned_partitions};
+use pulselake_source::{AssignmentEvent, Source, SourceError};
+use pulselake_telemetry::{ShardMetrics, events};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::kill_switch::KillSwitch;
 use crate::messages::GenerationKey;
-use crate::pipeline::Pipeline;
 use crate::recovery::StartError;
 use crate::restarts::{RestartBudget, RestartPolicy};
-use crate::services::Services;
-use crate::shard::{Drained, RunningShard, ShardReports};
 use crate::status::Phase;
+use crate::stream::{Drained, ShardReports, Stream, StreamRun, StreamServices};
 use crate::watchdog::Watchdog;
 use ending::Ending;
 use watching::Unassigned;
@@ -77,10 +77,10 @@ pub enum RunError {
 }
 
 /// One shard: which partitions are its own, and its present run.
-struct ShardSlot {
+struct ShardSlot<R> {
     metrics: ShardMetrics,
     partitions: BTreeSet<i32>,
-    running: Option<RunningShard>,
+    running: Option<R>,
     /// Reports the end of the present run.
     watch: Option<tokio::task::JoinHandle<()>>,
     started_at: Option<Instant>,
@@ -89,10 +89,10 @@ struct ShardSlot {
     last_generation: u64,
 }
 
-impl ShardSlot {
-    fn new(shard: usize) -> Self {
+impl<R> ShardSlot<R> {
+    fn new(name: &str) -> Self {
         Self {
-            metrics: ShardMetrics::new(shard),
+            metrics: ShardMetrics::new(name),
             partitions: BTreeSet::new(),
             running: None,
             watch: None,
@@ -105,10 +105,10 @@ impl ShardSlot {
 }
 
 /// See the module.
-pub struct Supervisor {
-    pipeline: Pipeline,
-    services: Services,
-    slots: Vec<ShardSlot>,
+pub struct Supervisor<S: Stream> {
+    stream: S,
+    services: S::Services,
+    slots: Vec<ShardSlot<S::Run>>,
     budget: RestartBudget,
     stop_at: BTreeMap<i32, i64>,
     /// Partitions whose present run has delivered everything up to the end that was asked for.
@@ -121,26 +121,24 @@ pub struct Supervisor {
     unassigned: Unassigned,
 }
 
-/// Runs a pipeline until it is caught up (bounded runs), until `shutdown` completes, or until it fails.
-pub async fn run(pipeline: Pipeline, shutdown: impl Future<Output = ()>) -> Result<RunEnd, RunError> {
+/// Runs a stream until it is caught up (bounded runs), until `shutdown` completes, or until it fails.
+pub async fn run<S: Stream>(stream: S, shutdown: impl Future<Output = ()>) -> Result<RunEnd, RunError> {
     let (committed, committed_receiver) = unbounded_channel();
     let (finished, finished_receiver) = unbounded_channel();
-    forward_progress(&pipeline, committed_receiver);
-    let events = forward_events(&pipeline);
-    let _watchdog = Watchdog::start(pipeline.settings.heartbeat_timeout);
-    let supervisor =
-        Supervisor::new(pipeline.clone(), ShardReports { finished, committed }, finished_receiver);
+    forward_progress(stream.source().clone(), committed_receiver);
+    let events = forward_events(stream.source().clone());
+    let _watchdog = Watchdog::start(stream.settings().heartbeat_timeout);
+    let supervisor = Supervisor::new(stream.clone(), ShardReports { finished, committed }, finished_receiver);
     let outcome = supervisor.run(events, shutdown).await;
-    pipeline.status.set_phase(Phase::Stopped);
-    let source = pipeline.source.clone();
+    stream.status().set_phase(Phase::Stopped);
+    let source = stream.source().clone();
     // Leaving the group is a courtesy to the others: its failure changes nothing here.
     let _ = tokio::task::spawn_blocking(move || source.close()).await;
     outcome
 }
 
 /// Group offsets follow the ledger, for lag tools only.
-fn forward_progress(pipeline: &Pipeline, mut positions: UnboundedReceiver<Vec<(i32, i64)>>) {
-    let source = pipeline.source.clone();
+fn forward_progress(source: Arc<dyn Source>, mut positions: UnboundedReceiver<Vec<(i32, i64)>>) {
     std::thread::spawn(move || {
         while let Some(committed) = positions.blocking_recv() {
             source.note_progress(&committed);
@@ -148,9 +146,8 @@ fn forward_progress(pipeline: &Pipeline, mut positions: UnboundedReceiver<Vec<(i
     });
 }
 
-fn forward_events(pipeline: &Pipeline) -> UnboundedReceiver<AssignmentEvent> {
+fn forward_events(source: Arc<dyn Source>) -> UnboundedReceiver<AssignmentEvent> {
     let (sender, receiver) = unbounded_channel();
-    let source = pipeline.source.clone();
     std::thread::spawn(move || {
         while !sender.is_closed() {
             if let Some(event) = source.next_event(EVENT_WAIT)
@@ -163,13 +160,26 @@ fn forward_events(pipeline: &Pipeline) -> UnboundedReceiver<AssignmentEvent> {
     receiver
 }
 
-impl Supervisor {
+/// A shard's name in logs and metrics.
+fn shard_name(stream: &impl Stream, shard: usize) -> String {
+    match stream.name() {
+        "" => shard.to_string(),
+        name => format!("{name}-{shard}"),
+    }
+}
+
+/// A future of its own: what is selected on must not borrow what the other branches change.
+async fn tripped(kill_switch: KillSwitch) {
+    kill_switch.tripped().await;
+}
+
+impl<S: Stream> Supervisor<S> {
     fn new(
-        pipeline: Pipeline,
+        stream: S,
         reports: ShardReports,
         finished_receiver: UnboundedReceiver<(GenerationKey, i32)>,
     ) -> Self {
-        let settings = &pipeline.settings;
+        let settings = stream.settings();
         let policy = RestartPolicy {
             backoff_initial: settings.backoff_initial,
             backoff_max: settings.backoff_max,
@@ -178,8 +188,8 @@ impl Supervisor {
         };
         let (ended_sender, ended_receiver) = unbounded_channel();
         Self {
-            services: Services::start(&pipeline),
-            slots: (0..settings.shards.max(1)).map(ShardSlot::new).collect(),
+            services: stream.start_services(),
+            slots: (0..stream.shards()).map(|shard| ShardSlot::new(&shard_name(&stream, shard))).collect(),
             budget: RestartBudget::new(policy),
             stop_at: BTreeMap::new(),
             finished: BTreeSet::new(),
@@ -189,7 +199,7 @@ impl Supervisor {
             ended_receiver,
             next_lag: Instant::now(),
             unassigned: Unassigned::new(Instant::now()),
-            pipeline,
+            stream,
         }
     }
 
@@ -208,7 +218,7 @@ impl Supervisor {
                 () = &mut shutdown => break self.shut_down().await,
                 Some(event) = events.recv() => self.on_assignment(event).await,
                 Some(shard) = self.ended_receiver.recv() => self.on_ended(shard).await,
-                () = self.services.kill_switch.tripped() => self.on_services_ended().await,
+                () = tripped(self.services.kill_switch().clone()) => self.on_services_ended().await,
                 Some((key, partition)) = self.finished_receiver.recv() => { self.on_finished(key, partition); Ok(()) }
                 _ = checks.tick() => self.on_check().await,
             };
@@ -283,25 +293,25 @@ impl Supervisor {
             let shard = self.shard_of(partition);
             self.slots[shard].partitions.remove(&partition);
             self.finished.remove(&partition);
-            self.pipeline.status.remove_partition(partition);
-            self.pipeline.board.remove(partition);
+            self.stream.status().remove_partition(partition);
+            self.stream.forget_partition(partition);
         }
     }
 
     /// A report of a run that has ended meanwhile says nothing about the present one.
     fn on_finished(&mut self, key: GenerationKey, partition: i32) {
-        if self.slots[key.shard].running.as_ref().is_some_and(|running| running.key == key) {
+        if self.slots[key.shard].running.as_ref().is_some_and(|running| running.key() == key) {
             self.finished.insert(partition);
         }
     }
 
     fn update_phase(&self, reason: Option<String>) {
-        set_assigned_partitions(self.slots.iter().map(|slot| slot.partitions.len()).sum());
+        self.stream.show_assigned(self.slots.iter().map(|slot| slot.partitions.len()).sum());
         let waiting = self.slots.iter().any(|slot| slot.restart_at.is_some());
         match (waiting, reason) {
-            (true, Some(reason)) => self.pipeline.status.set_phase(Phase::Restarting(reason)),
+            (true, Some(reason)) => self.stream.status().set_phase(Phase::Restarting(reason)),
             (true, None) => {}
-            (false, _) => self.pipeline.status.set_phase(Phase::Running),
+            (false, _) => self.stream.status().set_phase(Phase::Running),
         }
     }
 }

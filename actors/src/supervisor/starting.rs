@@ -5,21 +5,20 @@ use std::time::{Duration, Instant};
 use pulselake_source::SourceError;
 use pulselake_telemetry::events;
 
-use super::{Ending, RunError, Supervisor};
+use super::{Ending, RunError, Supervisor, shard_name};
 use crate::kill_switch::{Failure, FailureClass};
 use crate::recovery::StartError;
-use crate::services::Services;
-use crate::shard::RunningShard;
+use crate::stream::{ShardStart, Stream, StreamRun, StreamServices};
 
-impl Supervisor {
+impl<S: Stream> Supervisor<S> {
     /// A bounded run ends at the offsets that were the ends when each partition came to us first.
     async fn note_ends(&mut self, partitions: &[i32]) -> Result<(), StartError> {
-        if !self.pipeline.settings.until_caught_up || self.pipeline.source.is_bounded() {
+        if !self.stream.settings().until_caught_up || self.stream.source().is_bounded() {
             return Ok(());
         }
         let unknown: Vec<i32> =
             partitions.iter().copied().filter(|partition| !self.stop_at.contains_key(partition)).collect();
-        let source = self.pipeline.source.clone();
+        let source = self.stream.source().clone();
         let read = move || -> Result<Vec<(i32, i64)>, SourceError> {
             unknown.into_iter().map(|partition| Ok((partition, source.bounds(partition)?.high))).collect()
         };
@@ -40,22 +39,20 @@ impl Supervisor {
             return self.start_failed(shard, error);
         }
         let at_least = self.slots[shard].last_generation + 1;
-        let started = RunningShard::start(
-            &self.pipeline,
-            &self.services.addresses,
+        let start = ShardStart {
             shard,
-            &partitions,
-            &self.stop_at,
-            &self.reports,
-            at_least,
-        )
-        .await;
-        match started {
+            partitions: &partitions,
+            stop_at: &self.stop_at,
+            reports: &self.reports,
+            at_least_generation: at_least,
+        };
+        match self.stream.start_run(&self.services, start).await {
             Ok(running) => {
-                events::generation_started(shard, running.key.generation, &partitions);
+                let generation = running.key().generation;
+                events::generation_started(&shard_name(&self.stream, shard), generation, &partitions);
                 let watch = self.watch(shard, &running);
                 let slot = &mut self.slots[shard];
-                slot.last_generation = running.key.generation;
+                slot.last_generation = generation;
                 slot.started_at = Some(Instant::now());
                 slot.running = Some(running);
                 slot.watch = Some(watch);
@@ -79,8 +76,8 @@ impl Supervisor {
     }
 
     /// Reports the end of a run exactly once, however it comes.
-    fn watch(&self, shard: usize, running: &RunningShard) -> tokio::task::JoinHandle<()> {
-        let (kill_switch, ended) = (running.kill_switch.clone(), self.ended_sender.clone());
+    fn watch(&self, shard: usize, running: &S::Run) -> tokio::task::JoinHandle<()> {
+        let (kill_switch, ended) = (running.kill_switch().clone(), self.ended_sender.clone());
         actix::spawn(async move {
             kill_switch.tripped().await;
             // The supervisor may be gone.
@@ -90,7 +87,7 @@ impl Supervisor {
 
     pub(super) async fn on_ended(&mut self, shard: usize) -> Result<(), RunError> {
         // A run that was replaced meanwhile has been dealt with.
-        let failure = self.slots[shard].running.as_ref().and_then(|running| running.kill_switch.failure());
+        let failure = self.slots[shard].running.as_ref().and_then(|running| running.kill_switch().failure());
         let Some(failure) = failure else { return Ok(()) };
         self.end_shards(&[shard].into(), Ending::Kill).await;
         self.schedule_restart(shard, &failure)
@@ -99,7 +96,7 @@ impl Supervisor {
     /// A shared service has died: everything in flight there is lost, so every shard starts again with new services.
     pub(super) async fn on_services_ended(&mut self) -> Result<(), RunError> {
         crate::failpoint::reach("supervisor::services_ended");
-        let failure = self.services.kill_switch.failure();
+        let failure = self.services.kill_switch().failure();
         let mut first_running = None;
         for shard in 0..self.slots.len() {
             if let Some(running) = self.slots[shard].running.take() {
@@ -110,7 +107,7 @@ impl Supervisor {
             }
         }
         self.services.stop();
-        self.services = Services::start(&self.pipeline);
+        self.services = self.stream.start_services();
         // One failure is booked once, on a shard that has something to start.
         match (first_running, failure) {
             (Some(shard), Some(failure)) => self.schedule_restart(shard, &failure),
@@ -128,7 +125,12 @@ impl Supervisor {
             }
             FailureClass::Crash => {
                 if let Err(spent) = self.budget.spend(Instant::now()) {
-                    events::restart_budget_spent(shard, spent.crashes, spent.window, &failure.to_string());
+                    events::restart_budget_spent(
+                        &shard_name(&self.stream, shard),
+                        spent.crashes,
+                        spent.window,
+                        &failure.to_string(),
+                    );
                     return Err(RunError::BudgetSpent {
                         crashes: spent.crashes,
                         window_s: spent.window.as_secs(),
@@ -148,11 +150,11 @@ impl Supervisor {
         let pause = self.budget.backoff(slot.attempt);
         slot.attempt += 1;
         slot.restart_at = Some(Instant::now() + pause);
-        self.pipeline.status.count_restart();
+        self.stream.status().count_restart();
         slot.metrics.restarted();
         slot.metrics.restarts_left(self.budget.left());
         events::generation_killed(
-            shard,
+            &shard_name(&self.stream, shard),
             slot.last_generation,
             &failure.to_string(),
             pause,

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use pulselake_source::UNKNOWN_END;
-use pulselake_telemetry::{events, set_consumer_lag};
+use pulselake_telemetry::events;
 
 use super::{RunError, Supervisor};
+use crate::stream::Stream;
 
 /// After how long without a partition it is said first: joining a group takes some seconds.
 const UNASSIGNED_FIRST: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ impl Unassigned {
     }
 }
 
-impl Supervisor {
+impl<S: Stream> Supervisor<S> {
     pub(super) async fn on_check(&mut self) -> Result<(), RunError> {
         let now = Instant::now();
         let has_partitions = self.slots.iter().any(|slot| !slot.partitions.is_empty());
@@ -51,7 +52,7 @@ impl Supervisor {
             }
         }
         if self.next_lag <= now {
-            self.next_lag = now + self.pipeline.settings.lag_interval;
+            self.next_lag = now + self.stream.settings().lag_interval;
             self.measure_lag();
         }
         Ok(())
@@ -61,7 +62,8 @@ impl Supervisor {
     fn measure_lag(&self) {
         let partitions: Vec<i32> =
             self.slots.iter().flat_map(|slot| slot.partitions.iter().copied()).collect();
-        let (source, status) = (self.pipeline.source.clone(), self.pipeline.status.clone());
+        let (source, status) = (self.stream.source().clone(), self.stream.status().clone());
+        let show_lag = self.stream.lag_shown();
         tokio::task::spawn_blocking(move || {
             for partition in partitions {
                 // A source that does not answer now is asked again at the next interval.
@@ -74,7 +76,7 @@ impl Supervisor {
                 status.change_partition(partition, |entry| {
                     entry.end = bounds.high;
                     entry.lag_records = source.records_between(partition, entry.position, bounds.high);
-                    set_consumer_lag(partition, u64::try_from(entry.lag_records).unwrap_or(0));
+                    show_lag(partition, u64::try_from(entry.lag_records).unwrap_or(0));
                 });
             }
         });

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use iceberg::spec::{DataFile, Operation, Struct};
 
+use crate::schema_change::SchemaChange;
+
 /// One change of one table.
 #[derive(Clone, Debug)]
 pub struct TableChange {
@@ -38,6 +40,12 @@ pub enum ChangeKind {
     Expire {
         /// Their ids.
         snapshot_ids: Vec<i64>,
+    },
+    /// Adds optional columns and widens types, on whatever schema the base has; makes no snapshot. What the base has
+    /// already is left as it is. Refused where a column contradicts the table's.
+    EvolveSchema {
+        /// The columns as they are wanted.
+        changes: Vec<SchemaChange>,
     },
     /// Changes properties, by a snapshot without files: REST's requirements protect nothing but snapshots.
     Properties {
@@ -107,8 +115,13 @@ impl ChangeKind {
             Self::RowDelta(_) | Self::OverwritePartitions(_) => Operation::Overwrite,
             Self::Rewrite(_) | Self::RewriteManifests { .. } => Operation::Replace,
             // Readers take an append of no files for what it is: nothing.
-            Self::Expire { .. } | Self::Properties { .. } => Operation::Append,
+            Self::Expire { .. } | Self::EvolveSchema { .. } | Self::Properties { .. } => Operation::Append,
         }
+    }
+
+    /// Whether it makes a snapshot; else riders do not travel with it, and it can be found again by its effect alone.
+    pub fn makes_snapshot(&self) -> bool {
+        !matches!(self, Self::Expire { .. } | Self::EvolveSchema { .. })
     }
 
     /// Data files that it adds, and the data sequence number they keep; `None` inherits the commit's.
@@ -118,7 +131,10 @@ impl ChangeKind {
             Self::RowDelta(delta) => (&delta.data, None),
             Self::Rewrite(rewrite) => (&rewrite.add, Some(rewrite.planned_sequence_number)),
             Self::OverwritePartitions(overwrite) => (&overwrite.add, None),
-            Self::RewriteManifests { .. } | Self::Expire { .. } | Self::Properties { .. } => (&[], None),
+            Self::RewriteManifests { .. }
+            | Self::Expire { .. }
+            | Self::EvolveSchema { .. }
+            | Self::Properties { .. } => (&[], None),
         }
     }
 

@@ -14,7 +14,7 @@ use rand::Rng;
 
 use crate::CatalogError;
 use crate::catalog::{Catalog, Swap};
-use crate::change::{ChangeKind, TableChange};
+use crate::change::TableChange;
 use crate::manifests::Workshop;
 use crate::prepare::{Prepared, Unprepared, new_snapshot_id, prepare};
 use crate::rules::Conflict;
@@ -303,7 +303,7 @@ impl Call<'_> {
     }
 
     fn landed(&self, table: Table) -> Landing {
-        let made_one = !matches!(self.change.kind, ChangeKind::Expire { .. });
+        let made_one = self.change.kind.makes_snapshot();
         let own = self.workshop.as_ref().map(|(workshop, _)| workshop.snapshot_id()).filter(|_| made_one);
         if own.is_some_and(|own| table.metadata().snapshot_by_id(own).is_none()) {
             // The race was lost to an attempt of an earlier call, with a snapshot and manifests of its own.

@@ -21,6 +21,7 @@ mod manifests;
 mod prepare;
 mod retention;
 pub mod rules;
+mod schema_change;
 mod summary;
 
 pub use catalog::{Catalog, Swap};
@@ -31,4 +32,5 @@ pub use commit::{
 pub use error::{CatalogError, may_pass};
 pub use retention::references;
 pub use rules::{Conflict, LiveFile};
+pub use schema_change::SchemaChange;
 pub use summary::{COMMIT_ID, nearest_summary_value};

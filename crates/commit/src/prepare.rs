@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use iceberg::spec::{
     FormatVersion, MAIN_BRANCH, ManifestContentType, ManifestFile, ManifestListWriter, Snapshot,
-    SnapshotReference, SnapshotRetention, Summary, TableMetadata,
+    SnapshotReference, SnapshotRetention, Summary, TableMetadata, TableMetadataBuilder,
 };
 use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
@@ -15,6 +15,7 @@ use crate::commit::{CommitLimits, Riders};
 use crate::manifests::{Filtered, Workshop};
 use crate::retention::{History, references, surplus_snapshots};
 use crate::rules::{self, Conflict, LiveFile};
+use crate::schema_change::{NotEvolved, SchemaChange, evolved_schema};
 use crate::summary::{FileChanges, snapshot_summary};
 
 /// A change that is written but not yet known to any catalog.
@@ -47,6 +48,15 @@ impl From<Conflict> for Unprepared {
     }
 }
 
+impl From<NotEvolved> for Unprepared {
+    fn from(reason: NotEvolved) -> Self {
+        match reason {
+            NotEvolved::Conflict(conflict) => Self::Conflict(conflict),
+            NotEvolved::Iceberg(error) => Self::Iceberg(error),
+        }
+    }
+}
+
 /// A random positive id that the table does not have yet.
 pub(crate) fn new_snapshot_id(metadata: &TableMetadata) -> i64 {
     loop {
@@ -68,6 +78,9 @@ pub(crate) async fn prepare(
     let metadata = base.metadata();
     if let ChangeKind::Expire { snapshot_ids } = &change.kind {
         return prepare_expiry(metadata, snapshot_ids);
+    }
+    if let ChangeKind::EvolveSchema { changes } = &change.kind {
+        return prepare_evolution(metadata, changes);
     }
     let parent = metadata.current_snapshot().cloned();
     let inherited: Vec<ManifestFile> = match &parent {
@@ -183,6 +196,23 @@ fn prepare_expiry(metadata: &TableMetadata, snapshot_ids: &[i64]) -> Result<Prep
     let updates = match snapshot_ids.is_empty() {
         true => Vec::new(),
         false => vec![TableUpdate::RemoveSnapshots { snapshot_ids }],
+    };
+    Ok(Prepared { requirements, updates, locations: Vec::new() })
+}
+
+/// No snapshot: the next schema, made of the current one, so that one must be where it was.
+fn prepare_evolution(metadata: &TableMetadata, changes: &[SchemaChange]) -> Result<Prepared, Unprepared> {
+    let requirements = vec![
+        TableRequirement::UuidMatch { uuid: metadata.uuid() },
+        TableRequirement::CurrentSchemaIdMatch { current_schema_id: metadata.current_schema_id() },
+        TableRequirement::LastAssignedFieldIdMatch { last_assigned_field_id: metadata.last_column_id() },
+    ];
+    let updates = match evolved_schema(metadata, changes)? {
+        None => Vec::new(),
+        Some(schema) => vec![
+            TableUpdate::AddSchema { schema },
+            TableUpdate::SetCurrentSchema { schema_id: TableMetadataBuilder::LAST_ADDED },
+        ],
     };
     Ok(Prepared { requirements, updates, locations: Vec::new() })
 }

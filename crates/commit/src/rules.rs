@@ -70,6 +70,30 @@ pub enum Conflict {
         /// The branch or tag.
         reference: String,
     },
+    /// A column can't hold what it should: no promotion leads there.
+    #[error("column {column} is {found} in the table and can't become {wanted}")]
+    ColumnType {
+        /// Its name.
+        column: String,
+        /// The table's type.
+        found: String,
+        /// The type that was asked for.
+        wanted: String,
+    },
+    /// A column to be widened is not in the table.
+    #[error("column {column} can't be widened: the table has none of that name")]
+    ColumnMissing {
+        /// Its name.
+        column: String,
+    },
+    /// A new column's name is taken: by a column in another spelling, by a part of one, or by a partition field.
+    #[error("column {column} can't be added: the table has {existing} already")]
+    ColumnNameTaken {
+        /// Its name.
+        column: String,
+        /// What has it.
+        existing: String,
+    },
 }
 
 /// A rewrite fails if its inputs are gone, if position deletes arrived for them, or if it drops a delete that still

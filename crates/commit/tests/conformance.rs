@@ -9,6 +9,8 @@ mod maintenance;
 mod races;
 #[path = "conformance/rows.rs"]
 mod rows;
+#[path = "conformance/schema.rs"]
+mod schema;
 mod support;
 
 /// One module for a catalog, with a test for each case.
@@ -66,4 +68,10 @@ on_every_catalog! {
         a_race_that_was_lost_to_oneself_is_won
         everything_that_was_acknowledged_is_there_once
         rewrites_and_deletes_race;
+    schema:
+        columns_are_added_and_widened
+        a_column_that_contradicts_is_refused
+        an_evolved_table_takes_every_change
+        evolvers_that_race_both_win
+        evolvers_and_appenders_race;
 }

@@ -14,7 +14,7 @@ pub(crate) struct Conflict {
 
 /// Everything that does not go together.
 pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
-    let checks: [fn(&Settings) -> Option<Conflict>; 10] = [
+    let checks: [fn(&Settings) -> Option<Conflict>; 12] = [
         kafka_needs_brokers,
         files_need_paths,
         longest_line_holds_a_record,
@@ -25,6 +25,8 @@ pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
         one_way_into_the_rest_catalog,
         compaction_has_memory_for_a_file,
         orphans_are_older_than_any_commit,
+        changes_come_from_a_topic,
+        entities_have_topics_of_their_own,
     ];
     checks.iter().filter_map(|check| check(settings)).collect()
 }
@@ -122,6 +124,24 @@ fn orphans_are_older_than_any_commit(settings: &Settings) -> Option<Conflict> {
     })
 }
 
+fn changes_come_from_a_topic(settings: &Settings) -> Option<Conflict> {
+    let unread = settings.source.kind == SourceKind::Files && settings.cdc.is_enabled();
+    unread.then(|| Conflict {
+        keys: &["cdc.videos_topic", "cdc.users_topic", "source.kind"],
+        message: "set, and source.kind = \"files\" has no topics of changes; leave it empty".to_owned(),
+    })
+}
+
+fn entities_have_topics_of_their_own(settings: &Settings) -> Option<Conflict> {
+    let (videos, users) = (&settings.cdc.videos_topic, &settings.cdc.users_topic);
+    let same = !videos.is_empty() && (videos == users || *videos == settings.source.topic)
+        || !users.is_empty() && *users == settings.source.topic;
+    same.then(|| Conflict {
+        keys: &["cdc.videos_topic", "cdc.users_topic", "source.topic"],
+        message: "events, changes of videos and changes of users need a topic each; name three".to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +175,10 @@ mod tests {
             ["supervision.heartbeat_timeout_ms"]
         );
         assert_eq!(conflict_of(|settings| settings.generator.late_ratio = 1.0), ["generator.invalid_ratio"]);
+        assert_eq!(
+            conflict_of(|settings| settings.cdc.users_topic = settings.source.topic.clone()),
+            ["cdc.videos_topic"]
+        );
         assert_eq!(conflict_of(|settings| settings.http.bind = "0.0.0.0:9464".to_owned()), ["http.bind"]);
     }
 }

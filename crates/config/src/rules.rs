@@ -27,6 +27,8 @@ pub(crate) enum Allowed {
     NonEmptyText,
     /// A topic's name by Kafka's rule.
     Topic,
+    /// The same, or empty.
+    OptionalTopic,
     /// What fits into an HTTP header.
     Token,
     /// An address to listen on.
@@ -37,7 +39,9 @@ pub(crate) enum Allowed {
     TextList,
 }
 
-use Allowed::{BindAddress, Boolean, CatalogUri, NonEmptyText, OneOf, Ratio, Text, TextList, Token, Topic};
+use Allowed::{
+    BindAddress, Boolean, CatalogUri, NonEmptyText, OneOf, OptionalTopic, Ratio, Text, TextList, Token, Topic,
+};
 
 const fn integer(min: i128, max: i128, unit: &'static str) -> Allowed {
     Allowed::Integer { min, max, unit }
@@ -103,6 +107,14 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("gold.collect_wait_ms", integer(0, MINUTE_MS, "milliseconds")),
     ("gold.correction_interval_ms", integer(1_000, HOUR_MS, "milliseconds")),
     ("gold.max_pending_rows", integer(1_000, 100_000_000, "rows")),
+    ("cdc.videos_topic", OptionalTopic),
+    ("cdc.users_topic", OptionalTopic),
+    ("cdc.commit_interval_ms", integer(100, HOUR_MS, "milliseconds")),
+    ("cdc.max_pending_rows", integer(1, 100_000_000, "rows")),
+    ("cdc.max_pending_bytes", integer(1_024, 4 * GIB, "bytes")),
+    ("cdc.max_columns", integer(20, 10_000, "columns")),
+    ("cdc.max_index_keys", integer(1, 1_000_000_000, "keys per entity")),
+    ("cdc.max_cached_videos", integer(1, 1_000_000_000, "videos")),
     ("lake.data_dir", NonEmptyText),
     ("lake.catalog_uri", CatalogUri),
     ("lake.catalog_uri_file", Text),
@@ -247,6 +259,7 @@ impl Allowed {
             Text => value.as_str().is_some(),
             NonEmptyText => value.as_str().is_some_and(|text| !text.trim().is_empty()),
             Topic => value.as_str().is_some_and(is_topic),
+            OptionalTopic => value.as_str().is_some_and(|name| name.is_empty() || is_topic(name)),
             Token => value.as_str().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_graphic())),
             BindAddress => {
                 value.as_str().is_some_and(|text| text.is_empty() || text.parse::<SocketAddr>().is_ok())
@@ -264,7 +277,7 @@ impl Allowed {
             Ratio(_) => text.trim().parse::<f64>().ok().map(Value::from),
             Boolean => text.trim().parse::<bool>().ok().map(Value::from),
             TextList => Some(parse_list(text)),
-            OneOf(_) | Text | NonEmptyText | Topic | Token | BindAddress | CatalogUri => None,
+            OneOf(_) | Text | NonEmptyText | Topic | OptionalTopic | Token | BindAddress | CatalogUri => None,
         };
         parsed.unwrap_or_else(|| Value::from(text))
     }
@@ -316,6 +329,7 @@ impl fmt::Display for Allowed {
             Text => formatter.write_str("a text"),
             NonEmptyText => formatter.write_str("a text that is not empty"),
             Topic => formatter.write_str("1 to 249 letters, digits, '.', '_' and '-'"),
+            OptionalTopic => formatter.write_str("1 to 249 letters, digits, '.', '_' and '-', or empty"),
             Token => formatter.write_str("visible ASCII characters without spaces, or empty"),
             BindAddress => formatter.write_str("an IP address and port such as 127.0.0.1:9464, or empty"),
             CatalogUri => formatter.write_str("sqlite:…, postgres://…, http://… or https://…, or empty"),

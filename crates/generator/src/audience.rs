@@ -63,13 +63,21 @@ impl Audience {
         let session = (second.unsigned_abs() + phase_s) / session_s;
         let session_hash = mix64(seat_hash ^ mix64(session));
         let user = 1 + ((u128::from(session_hash) * u128::from(self.users)) >> 64) as u32;
-        let user_hash = trait_hash(self.seed, Role::User, user.into());
         Viewer {
             user,
-            client: pick(CLIENTS.iter().map(|client| client.2), user_hash),
+            client: client_of(self.seed, user.into()),
             network: pick(NETWORKS.iter().map(|network| network.1), mix64(session_hash)),
         }
     }
+}
+
+/// The operating system of the one client that the user `u_<number>` has.
+pub(crate) fn device_os(seed: u64, user: u64) -> &'static str {
+    CLIENTS[usize::from(client_of(seed, user))].0
+}
+
+fn client_of(seed: u64, user: u64) -> u8 {
+    pick(CLIENTS.iter().map(|client| client.2), trait_hash(seed, Role::User, user))
 }
 
 /// The index that `hash` falls on among these percentages.

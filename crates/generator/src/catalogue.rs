@@ -50,11 +50,29 @@ impl PartitionVideos {
     }
 }
 
+/// How long each video of a seed is.
+pub(crate) struct VideoDurations {
+    seed: u64,
+    law: QuantileTable,
+}
+
+impl VideoDurations {
+    pub(crate) fn of(seed: u64) -> Self {
+        let law = QuantileTable::log_normal(15_000.0, 0.6, f64::from(SHORTEST_MS), f64::from(LONGEST_MS));
+        Self { seed, law }
+    }
+
+    /// The duration of the video `v_<number>`.
+    pub(crate) fn duration_ms(&self, number: u64) -> u32 {
+        self.law.at((trait_hash(self.seed, Role::VideoDuration, number) >> 32) as u32)
+    }
+}
+
 /// Makes all videos and hands them out to the partitions that their ids belong to.
 pub(crate) fn allot(config: &GeneratorConfig) -> Vec<PartitionVideos> {
     let seed = config.seed;
     let exponent = zipf_exponent(config.videos);
-    let durations = QuantileTable::log_normal(15_000.0, 0.6, f64::from(SHORTEST_MS), f64::from(LONGEST_MS));
+    let durations = VideoDurations::of(seed);
 
     // A shuffle: the most popular video is any number, the same one for the same seed.
     let mut by_rank: Vec<u32> = (1..=config.videos).collect();
@@ -80,7 +98,7 @@ pub(crate) fn allot(config: &GeneratorConfig) -> Vec<PartitionVideos> {
         weights[partition].push(weight);
         allotted[partition].videos.push(Video {
             number,
-            duration_ms: durations.at((trait_hash(seed, Role::VideoDuration, number.into()) >> 32) as u32),
+            duration_ms: durations.duration_ms(number.into()),
             appeal: APPEAL_LEAST + APPEAL_RANGE * quality / 1024,
             affection,
             keep_below: u32::MAX,

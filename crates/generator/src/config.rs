@@ -129,7 +129,7 @@ impl GeneratorConfig {
     }
 }
 
-fn require(
+pub(crate) fn require(
     value: &impl ToString,
     is_possible: bool,
     name: &'static str,

@@ -14,10 +14,12 @@
 //! [`config`] is what a user sets. [`world`] is what follows from it once: videos, their popularity and partitions,
 //! the audience, the laws of the funnel. `planner` turns (world, partition, block) into planned records, `spill`
 //! holds them until their block comes, `encode` writes the bytes, [`log`] is the reader, [`truth`] the recount.
+//! [`cdc`] is the log of changes of the same videos and users, as a database's change data capture would write it.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod audience;
 mod catalogue;
+pub mod cdc;
 pub mod config;
 mod encode;
 pub mod error;
@@ -37,6 +39,7 @@ mod timestamp;
 pub mod truth;
 pub mod world;
 
+pub use cdc::{CdcConfig, CdcPartitionLog, CdcTruth, CdcWorld};
 pub use config::GeneratorConfig;
 pub use error::GeneratorError;
 pub use log::{LogRecord, PartitionLog, ReadOutcome};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pulselake_model::{EventType, RawBatch, RawRecord};
 
 use crate::encode::Encoder;
+use crate::planned::PlannedRecord;
 use crate::planner::plan_block;
 use crate::spill::{BLOCK_MS, SpillBuffer};
 use crate::world::{INDEX_BITS, MAX_BLOCK, MAX_RECORDS_PER_BLOCK, World};
@@ -54,7 +55,7 @@ pub struct PartitionLog {
     world: Arc<World>,
     partition: i32,
     encoder: Encoder,
-    buffer: SpillBuffer,
+    buffer: SpillBuffer<PlannedRecord>,
     /// Whether the buffer's first block is planned and in order.
     is_loaded: bool,
     block: i64,

@@ -20,6 +20,10 @@ pub(crate) enum Role {
     Seat = 4,
     User = 5,
     EventId = 6,
+    ChangeOrder = 7,
+    ChangeVersion = 8,
+    ChangeAttribute = 9,
+    ChangeDelivery = 10,
 }
 
 /// A hash of `value` in its role, for one log.

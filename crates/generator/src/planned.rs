@@ -3,6 +3,7 @@
 use pulselake_model::EventType;
 
 use crate::MalformedKind;
+use crate::spill::{BLOCK_MS, Spilled};
 
 /// What a record is, seen from the truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,16 @@ pub(crate) struct PlannedRecord {
     pub(crate) body_tail: u8,
     pub(crate) event_type: EventType,
     pub(crate) kind: RecordKind,
+}
+
+impl Spilled for PlannedRecord {
+    fn due_at(self, record_time_ms: i64) -> Self {
+        Self { record_ms: (record_time_ms % BLOCK_MS) as u16, ..self }
+    }
+
+    fn order_in_block(&self) -> i64 {
+        self.record_ms.into()
+    }
 }
 
 #[cfg(test)]

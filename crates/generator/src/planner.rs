@@ -13,12 +13,12 @@ use crate::world::{INDEX_BITS, World};
 pub(crate) const MALFORMED_STEP: u8 = 8;
 
 /// Plans the funnels and the malformed records that begin in this block, and puts their records into the buffer.
-pub(crate) fn plan_block(world: &World, partition: i32, block: i64, buffer: &mut SpillBuffer) {
+pub(crate) fn plan_block(world: &World, partition: i32, block: i64, buffer: &mut SpillBuffer<PlannedRecord>) {
     plan_funnels(world, partition, block, buffer);
     plan_malformed(world, partition, block, buffer);
 }
 
-fn plan_funnels(world: &World, partition: i32, block: i64, buffer: &mut SpillBuffer) {
+fn plan_funnels(world: &World, partition: i32, block: i64, buffer: &mut SpillBuffer<PlannedRecord>) {
     let mut random = BlockRandom::new(world.config.seed, partition, Stream::Funnels, block);
     let mut arrivals = Arrivals::new(world, world.funnels_per_s(partition));
     let videos = world.videos_of(partition);
@@ -53,7 +53,7 @@ fn deliver(
     random: &mut BlockRandom,
     event_ms: i64,
     event: PlannedRecord,
-    buffer: &mut SpillBuffer,
+    buffer: &mut SpillBuffer<PlannedRecord>,
 ) {
     let laws = &world.delivery;
     let is_held_back = !laws.is_held_back.is_never() && random.happens(laws.is_held_back);
@@ -69,7 +69,7 @@ fn deliver(
     buffer.place(event_ms + i64::from(retried_ms), retry);
 }
 
-fn plan_malformed(world: &World, partition: i32, block: i64, buffer: &mut SpillBuffer) {
+fn plan_malformed(world: &World, partition: i32, block: i64, buffer: &mut SpillBuffer<PlannedRecord>) {
     if world.config.invalid_ratio == 0.0 {
         return;
     }

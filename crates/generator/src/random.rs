@@ -39,7 +39,7 @@ impl BlockRandom {
 
     /// Whether something of this chance happens.
     pub(crate) fn happens(&mut self, chance: Chance) -> bool {
-        u64::from(self.bits()) < chance.0
+        chance.hits(self.bits())
     }
 }
 
@@ -50,6 +50,11 @@ pub(crate) struct Chance(u64);
 impl Chance {
     pub(crate) fn of(probability: f64) -> Self {
         Self((probability.clamp(0.0, 1.0) * 4_294_967_296.0) as u64)
+    }
+
+    /// Whether 32 uniform bits fall within it.
+    pub(crate) fn hits(self, bits: u32) -> bool {
+        u64::from(bits) < self.0
     }
 
     pub(crate) fn is_never(self) -> bool {

@@ -4,17 +4,24 @@
 
 use std::collections::VecDeque;
 
-use crate::planned::PlannedRecord;
-
 pub(crate) const BLOCK_MS: i64 = 1_000;
 
-/// Buckets of consecutive blocks, the first of them the block being read.
-pub(crate) struct SpillBuffer {
-    first_block: i64,
-    buckets: VecDeque<Vec<PlannedRecord>>,
+/// What waits in a [`SpillBuffer`]: it knows when in its block it is due.
+pub(crate) trait Spilled: Copy {
+    /// The same record, due at this time (ms since the log's start).
+    fn due_at(self, record_time_ms: i64) -> Self;
+
+    /// Rises with the time at which it is due, within a block.
+    fn order_in_block(&self) -> i64;
 }
 
-impl SpillBuffer {
+/// Buckets of consecutive blocks, the first of them the block being read.
+pub(crate) struct SpillBuffer<Record> {
+    first_block: i64,
+    buckets: VecDeque<Vec<Record>>,
+}
+
+impl<Record: Spilled> SpillBuffer<Record> {
     /// A buffer for funnels that reach at most `spill_blocks` blocks beyond the one that they begin in.
     pub(crate) fn new(spill_blocks: i64) -> Self {
         let buckets = (0..=spill_blocks).map(|_| Vec::new()).collect();
@@ -43,7 +50,7 @@ impl SpillBuffer {
 
     /// Puts a record into the bucket of its record time, given in ms since the log's start. Records of blocks before
     /// the first are not needed any more and dropped.
-    pub(crate) fn place(&mut self, record_time_ms: i64, record: PlannedRecord) {
+    pub(crate) fn place(&mut self, record_time_ms: i64, record: Record) {
         let ahead = record_time_ms / BLOCK_MS - self.first_block;
         if ahead < 0 {
             return;
@@ -53,7 +60,7 @@ impl SpillBuffer {
             "a record spills {ahead} blocks: beyond the limit"
         );
         if let Some(bucket) = self.buckets.get_mut(ahead as usize) {
-            bucket.push(PlannedRecord { record_ms: (record_time_ms % BLOCK_MS) as u16, ..record });
+            bucket.push(record.due_at(record_time_ms));
         }
     }
 
@@ -61,12 +68,12 @@ impl SpillBuffer {
     pub(crate) fn settle_first(&mut self) {
         // Stable: equal times stay in the order of planning, which is the same after any seek.
         if let Some(first) = self.buckets.front_mut() {
-            first.sort_by_key(|record| record.record_ms);
+            first.sort_by_key(Spilled::order_in_block);
         }
     }
 
     /// The first block's records.
-    pub(crate) fn first(&self) -> &[PlannedRecord] {
+    pub(crate) fn first(&self) -> &[Record] {
         self.buckets.front().map_or(&[], Vec::as_slice)
     }
 }

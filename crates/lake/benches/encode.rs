@@ -9,14 +9,14 @@ mod rows;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulselake_lake::{TableWriter, WriterOptions};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 fn encode(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (_directory, lake) = runtime.block_on(rows::lake());
     let cases = [
-        ("bronze", HotTable::RawEvents, rows::bronze(64)),
-        ("gold", HotTable::VideoStats1Min, rows::gold(64)),
+        ("bronze", LakeTable::RawEvents, rows::bronze(64)),
+        ("gold", LakeTable::VideoStats1Min, rows::gold(64)),
     ];
     let mut group = criterion.benchmark_group("encode");
     group.sample_size(10);

@@ -8,7 +8,7 @@ mod rows;
 use arrow::array::RecordBatch;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulselake_lake::writer::Partitioner;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 const BATCHES: usize = 24;
 
@@ -20,9 +20,9 @@ fn partition(criterion: &mut Criterion) {
         .map(|batch| rows::with_event_times(batch, (0..rows::BATCH_ROWS as i64).map(jittered)))
         .collect();
     let cases = [
-        ("bronze_in_order", HotTable::RawEvents, in_order, 1),
-        ("bronze_around_an_hour", HotTable::RawEvents, around_an_hour, 2),
-        ("gold", HotTable::VideoStats1Min, rows::gold(BATCHES), 16),
+        ("bronze_in_order", LakeTable::RawEvents, in_order, 1),
+        ("bronze_around_an_hour", LakeTable::RawEvents, around_an_hour, 2),
+        ("gold", LakeTable::VideoStats1Min, rows::gold(BATCHES), 16),
     ];
     let mut group = criterion.benchmark_group("partition");
     group.throughput(Throughput::Elements((BATCHES * rows::BATCH_ROWS) as u64));

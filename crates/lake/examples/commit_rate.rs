@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use pulselake_lake::{Lake, LakeSettings, LedgeredAppend, OpenMode};
 use pulselake_ledger::{Advance, LastSeen, PartitionLedger};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -17,7 +17,7 @@ async fn main() {
         ..LakeSettings::new("", "")
     };
     let lake = Lake::open(&settings, OpenMode::CreateIfMissing).await.unwrap();
-    lake.ensure_tables().await.unwrap();
+    lake.ensure_tables(&LakeTable::OF_EVENTS).await.unwrap();
     let mut since = Instant::now();
     for seq in 0..1_000 {
         let advances = (0..12)
@@ -42,11 +42,12 @@ async fn main() {
             fingerprint: "decoder-1".into(),
             advances,
             files: vec![data_file(seq)],
+            deletes: Vec::new(),
             replayed: None,
         };
-        lake.append(HotTable::RawEvents, &request).await.unwrap();
+        lake.append(LakeTable::RawEvents, &request).await.unwrap();
         if (seq + 1) % 100 == 0 {
-            let location = lake.table_overview(HotTable::RawEvents).await.unwrap().metadata_location;
+            let location = lake.table_overview(LakeTable::RawEvents).await.unwrap().metadata_location;
             let bytes = std::fs::metadata(location.trim_start_matches("file://")).unwrap().len();
             println!(
                 "{:5} commits: {:.1} ms each, metadata {} KiB",

@@ -7,7 +7,7 @@ mod rows;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pulselake_lake::{TableWriter, WriterOptions};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 /// CPU time of this process so far, seconds.
 fn cpu_seconds() -> f64 {
@@ -27,7 +27,7 @@ async fn main() {
         let mut files = Vec::new();
         for _flush in 0..4 {
             let mut writer =
-                TableWriter::new(&lake, HotTable::RawEvents, WriterOptions::default()).await.unwrap();
+                TableWriter::new(&lake, LakeTable::RawEvents, WriterOptions::default()).await.unwrap();
             for batch in &batches {
                 writer.write(batch).await.unwrap();
                 buffered = buffered.max(writer.buffered_bytes());

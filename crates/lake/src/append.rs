@@ -7,11 +7,11 @@ use std::collections::HashMap;
 
 use iceberg::TableIdent;
 use iceberg::spec::{DataFile, TableMetadata};
-use pulselake_commit::{ChangeKind, CommitFailure, Guard, Judgement, Landing, Riders, TableChange, commit};
+use pulselake_commit::{ChangeKind, Guard, Judgement, Landing, Riders, RowDelta, TableChange, commit};
 use pulselake_ledger::{
     Advance, Decision, FenceReason, Ledger, LedgerError, PROPERTY, ReplayLedger, apply_advances,
 };
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::events;
 
 use crate::decision::decide_request;
@@ -31,12 +31,22 @@ pub struct LedgeredAppend {
     pub advances: Vec<Advance>,
     /// Data files to add; none for a change of the ledger alone.
     pub files: Vec<DataFile>,
+    /// Equality delete files to add: with them the rows of earlier commits with these keys are gone, those in `files` stay.
+    pub deletes: Vec<DataFile>,
     /// Quarantine replay: the topic and its entry as it should be afterwards. Its `seq` is one above the one that the
     /// replay was built on; its `commit_id` is set by the commit.
     pub replayed: Option<(String, ReplayLedger)>,
 }
 
 impl LedgeredAppend {
+    fn kind(&self) -> ChangeKind {
+        if self.deletes.is_empty() {
+            return ChangeKind::Append { files: self.files.clone() };
+        }
+        let (data, deletes) = (self.files.clone(), self.deletes.clone());
+        ChangeKind::RowDelta(RowDelta { data, deletes, ..RowDelta::default() })
+    }
+
     /// The ledger after this commit on a table whose ledger is `head`.
     pub fn ledger_after(&self, head: Option<&Ledger>) -> Ledger {
         let mut ledger = match head {
@@ -69,7 +79,7 @@ pub struct Receipt {
 
 /// Lets a request pass on a base that it was built on.
 struct LedgerGuard<'a> {
-    table: HotTable,
+    table: LakeTable,
     request: &'a LedgeredAppend,
 }
 
@@ -110,11 +120,8 @@ impl Lake {
     ///
     /// Retries conflicts, locks and unknown outcomes until [`crate::CommitLimits::patience`] is spent. Cancelling the
     /// future leaves an unknown outcome.
-    pub async fn append(&self, table: HotTable, request: &LedgeredAppend) -> Result<Receipt, CommitError> {
-        let change = TableChange {
-            commit_id: request.commit_id.clone(),
-            kind: ChangeKind::Append { files: request.files.clone() },
-        };
+    pub async fn append(&self, table: LakeTable, request: &LedgeredAppend) -> Result<Receipt, CommitError> {
+        let change = TableChange { commit_id: request.commit_id.clone(), kind: request.kind() };
         let guard = LedgerGuard { table, request };
         let landed =
             commit(self.catalog().as_ref(), &tables::ident(table), &change, &guard, self.limits()).await;
@@ -134,25 +141,14 @@ impl Lake {
                     ledger: ledger.unwrap_or_else(|| request.ledger_after(None)),
                 })
             }
-            Err(failure) => Err(match failure {
-                CommitFailure::Refused { refusal: Refusal::Fenced(reason), files_may_be_deleted } => {
-                    CommitError::Fenced { table: name(), reason, files_may_be_deleted }
-                }
-                CommitFailure::Refused { refusal: Refusal::Stopped(source), files_may_be_deleted } => {
-                    CommitError::Stopped { source, files_may_be_deleted }
-                }
-                CommitFailure::Conflict { conflict, files_may_be_deleted } => CommitError::Failed {
-                    table: name(),
-                    source: LakeError::Conflict { table: name(), conflict },
-                    files_may_be_deleted,
-                },
-                CommitFailure::Failed { source, files_may_be_deleted } => {
-                    CommitError::Failed { table: name(), source: source.into(), files_may_be_deleted }
-                }
-                CommitFailure::OutcomeUnknown { source } => {
-                    CommitError::OutcomeUnknown { table: name(), source: source.into() }
-                }
-            }),
+            Err(failure) => {
+                Err(CommitError::of_failure(table, failure, |refusal, files_may_be_deleted| match refusal {
+                    Refusal::Fenced(reason) => {
+                        CommitError::Fenced { table: name(), reason, files_may_be_deleted }
+                    }
+                    Refusal::Stopped(source) => CommitError::Stopped { source, files_may_be_deleted },
+                }))
+            }
         }
     }
 }

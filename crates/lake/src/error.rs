@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use pulselake_commit::{CatalogError, Conflict};
+use pulselake_commit::{CatalogError, CommitFailure, Conflict};
 use pulselake_ledger::{FenceReason, LedgerError};
+use pulselake_model::tables::LakeTable;
+use pulselake_read::ReadError;
 use pulselake_store::StoreError;
 
 /// An error of the lake other than a refused commit.
@@ -15,6 +17,9 @@ pub enum LakeError {
     /// The warehouse as a whole: its settings, or work on many of its files.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Reading rows.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The catalog has no such table, but the table's files are there: creating it anew would hide them.
     #[error(
         "catalog {catalog} does not have table {table}, but its files lie in {location}: the catalog was lost or exchanged; restore it from a backup (the newest metadata/*.metadata.json there is the table's state), or name another warehouse"
@@ -115,6 +120,14 @@ pub enum LakeError {
         /// What does not fit.
         reason: String,
     },
+    /// A column was to be added or widened that is the same in every table of this build.
+    #[error("column {column} of table {table} can't be added or changed: the engine itself decides on it")]
+    FixedColumn {
+        /// `namespace.name`.
+        table: String,
+        /// The column.
+        column: String,
+    },
     /// A writer was used after one of its calls was cancelled or failed.
     #[error("writer of {table} is not usable any more: an earlier call failed or was cancelled; abort it")]
     WriterBroken {
@@ -145,7 +158,9 @@ impl LakeError {
             Self::Catalog(source) => source.is_transient(),
             Self::Store(source) => source.is_transient(),
             Self::Io { source, .. } => pulselake_store::local::may_pass(source.kind()),
-            Self::Iceberg { source, .. } => pulselake_commit::may_pass(source),
+            Self::Iceberg { source, .. } | Self::Read(ReadError::Iceberg { source, .. }) => {
+                pulselake_commit::may_pass(source)
+            }
             _ => false,
         }
     }
@@ -224,6 +239,31 @@ pub enum CommitError {
 }
 
 impl CommitError {
+    /// What the commit layer said. `refused`: what the guard's refusal means, and whether the files may be deleted.
+    pub(crate) fn of_failure<R>(
+        table: LakeTable,
+        failure: CommitFailure<R>,
+        refused: impl FnOnce(R, bool) -> Self,
+    ) -> Self {
+        let name = || table.full_name().to_string();
+        match failure {
+            CommitFailure::Refused { refusal, files_may_be_deleted } => {
+                refused(refusal, files_may_be_deleted)
+            }
+            CommitFailure::Conflict { conflict, files_may_be_deleted } => Self::Failed {
+                table: name(),
+                source: LakeError::Conflict { table: name(), conflict },
+                files_may_be_deleted,
+            },
+            CommitFailure::Failed { source, files_may_be_deleted } => {
+                Self::Failed { table: name(), source: source.into(), files_may_be_deleted }
+            }
+            CommitFailure::OutcomeUnknown { source } => {
+                Self::OutcomeUnknown { table: name(), source: source.into() }
+            }
+        }
+    }
+
     /// Whether the request's data files are certainly not referred to by any snapshot.
     pub fn files_may_be_deleted(&self) -> bool {
         match self {

@@ -13,11 +13,12 @@ use parking_lot::Mutex;
 use pulselake_commit::catalog::open as open_catalog;
 use pulselake_commit::{Catalog, CommitLimits, nearest_summary_value};
 use pulselake_ledger::{AncestryVerdict, Ledger, PROPERTY, judge_ancestry};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_store::Warehouse;
 use pulselake_telemetry::events;
 
 use crate::settings::LakeSettings;
+use crate::tables::{ident, namespace};
 use crate::view::BatchStream;
 use crate::{LakeError, tables};
 
@@ -46,7 +47,7 @@ struct Shared {
     format_version: FormatVersion,
     runtime: Runtime,
     /// The metadata file of each table that was found to be as this build made it.
-    verified: Mutex<HashMap<HotTable, String>>,
+    verified: Mutex<HashMap<LakeTable, String>>,
 }
 
 impl Lake {
@@ -77,13 +78,13 @@ impl Lake {
         self
     }
 
-    /// Creates the namespaces and hot tables that are missing, and verifies those that are there. For each table,
-    /// whether it was created now.
-    pub async fn ensure_tables(&self) -> Result<Vec<(HotTable, bool)>, LakeError> {
-        let mut done = Vec::with_capacity(HotTable::ALL.len());
-        for table in HotTable::ALL {
-            self.shared.catalog.create_namespace(&tables::namespace(table)).await?;
-            let created = match self.shared.catalog.load(&tables::ident(table)).await? {
+    /// Creates those of `tables` that are missing, with their namespaces, and verifies those that are there. For each
+    /// table, whether it was created now.
+    pub async fn ensure_tables(&self, tables: &[LakeTable]) -> Result<Vec<(LakeTable, bool)>, LakeError> {
+        let mut done = Vec::with_capacity(tables.len());
+        for &table in tables {
+            self.shared.catalog.create_namespace(&namespace(table)).await?;
+            let created = match self.shared.catalog.load(&ident(table)).await? {
                 Some(_) => false,
                 None => self.create(table).await?,
             };
@@ -94,7 +95,7 @@ impl Lake {
         Ok(done)
     }
 
-    async fn create(&self, table: HotTable) -> Result<bool, LakeError> {
+    async fn create(&self, table: LakeTable) -> Result<bool, LakeError> {
         let name = table.full_name();
         let location = self
             .shared
@@ -113,7 +114,7 @@ impl Lake {
     }
 
     /// The table as the catalog has it now. It is verified again only when its metadata has changed.
-    pub async fn load(&self, table: HotTable) -> Result<Table, LakeError> {
+    pub async fn load(&self, table: LakeTable) -> Result<Table, LakeError> {
         let loaded = self.shared.catalog.load_existing(&tables::ident(table)).await?;
         let location = loaded.metadata_location().unwrap_or_default().to_string();
         if self.shared.verified.lock().get(&table) != Some(&location) {
@@ -125,7 +126,7 @@ impl Lake {
 
     /// The table as this process saw it last; only the first time the catalog is asked. Enough for writing data files:
     /// their layout is the same in every state, and a catalog that does not answer must stop commits alone.
-    pub(crate) async fn last_known(&self, table: HotTable) -> Result<Table, LakeError> {
+    pub(crate) async fn last_known(&self, table: LakeTable) -> Result<Table, LakeError> {
         match self.shared.catalog.last_known(&tables::ident(table)) {
             Some(known) => Ok(known),
             None => self.load(table).await,
@@ -134,7 +135,7 @@ impl Lake {
 
     /// What the table has consumed; `None` where the engine never committed to it. A table that was rolled back, or
     /// that lost its property, is an error.
-    pub async fn ledger(&self, table: HotTable) -> Result<Option<Ledger>, LakeError> {
+    pub async fn ledger(&self, table: LakeTable) -> Result<Option<Ledger>, LakeError> {
         let loaded = self.load(table).await?;
         trusted_ledger(table, loaded.metadata())
     }
@@ -143,15 +144,21 @@ impl Lake {
     /// scan: for append-only tables. Binary columns come as `LargeBinary`.
     pub async fn scan(
         &self,
-        table: HotTable,
+        table: LakeTable,
         columns: &[&str],
         filter: Option<Predicate>,
     ) -> Result<BatchStream, LakeError> {
         self.view(table).await?.scan(columns, filter, None).await
     }
 
+    /// Reads `columns` (all, where empty) of the current snapshot, in no particular order, with deletes applied and in the
+    /// table's current schema: for dimensions, and every other table. Fields carry their ids in the metadata.
+    pub async fn read(&self, table: LakeTable, columns: &[&str]) -> Result<BatchStream, LakeError> {
+        self.view(table).await?.read(columns).await
+    }
+
     /// Deletes a data file that no snapshot refers to: one of a commit that was refused with a known outcome.
-    pub async fn delete_file(&self, table: HotTable, location: &str) -> Result<(), LakeError> {
+    pub async fn delete_file(&self, table: LakeTable, location: &str) -> Result<(), LakeError> {
         let known = self.last_known(table).await?;
         known.file_io().delete(location).await.map_err(LakeError::iceberg("delete", location))
     }
@@ -198,7 +205,10 @@ async fn create_directory(directory: PathBuf) -> Result<(), LakeError> {
 }
 
 /// The ledger that a decision may rely on: rule 2.
-pub(crate) fn trusted_ledger(table: HotTable, metadata: &TableMetadata) -> Result<Option<Ledger>, LakeError> {
+pub(crate) fn trusted_ledger(
+    table: LakeTable,
+    metadata: &TableMetadata,
+) -> Result<Option<Ledger>, LakeError> {
     let name = || table.full_name().to_string();
     let property = metadata.properties().get(PROPERTY).map(String::as_str);
     let verdict = judge_ancestry(property, nearest_summary_value(metadata, PROPERTY))

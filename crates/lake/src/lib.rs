@@ -1,4 +1,4 @@
-//! Everything Iceberg: the catalog, the hot tables, Parquet files and commits that carry the ledger.
+//! Everything Iceberg: the catalog, the engine's tables, Parquet files and commits that carry the ledger.
 //!
 //! What it promises:
 //! - A commit lands whole or not at all, and at most once per `commit_id` ([`Lake::append`]): the decision to commit
@@ -16,6 +16,8 @@
 mod append;
 mod decision;
 mod error;
+mod evolve;
+mod key_read;
 mod lake;
 mod overview;
 mod rewind;

@@ -2,7 +2,7 @@
 
 use iceberg::spec::TableMetadata;
 use pulselake_ledger::Ledger;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use crate::lake::trusted_ledger;
 use crate::{Lake, LakeError};
@@ -11,7 +11,7 @@ use crate::{Lake, LakeError};
 #[derive(Debug)]
 pub struct TableOverview {
     /// Which.
-    pub table: HotTable,
+    pub table: LakeTable,
     /// Where its files are.
     pub location: String,
     /// Its current metadata file.
@@ -34,7 +34,7 @@ pub struct TableOverview {
 
 impl Lake {
     /// Looks at one table. Its ledger may be in error without the rest being so.
-    pub async fn table_overview(&self, table: HotTable) -> Result<TableOverview, LakeError> {
+    pub async fn table_overview(&self, table: LakeTable) -> Result<TableOverview, LakeError> {
         let loaded = self.load(table).await?;
         let metadata = loaded.metadata();
         let current = metadata.current_snapshot();

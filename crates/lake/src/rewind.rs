@@ -6,7 +6,7 @@ use pulselake_commit::{
     ChangeKind, CommitFailure, Guard, Judgement, TableChange, commit, nearest_summary_value,
 };
 use pulselake_ledger::{Ledger, LedgerError, PROPERTY, rewound};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use crate::append::ledger_riders;
 use crate::{CommitError, Lake, LakeError, tables};
@@ -24,7 +24,7 @@ pub struct RewindReport {
 
 /// Works out, on each base, what the table's ledger has to be.
 struct RewindGuard {
-    table: HotTable,
+    table: LakeTable,
     /// What the last base was judged to need.
     plan: Mutex<Option<RewindReport>>,
 }
@@ -65,7 +65,7 @@ impl Lake {
     /// Makes the nearest ledger of the current snapshot's ancestry the table property, as a snapshot without files. Its
     /// `seq` rise above all that the table ever had, so that whoever was at work before stays fenced.
     /// Does nothing where they agree, or where no snapshot has a ledger.
-    pub async fn rewind(&self, table: HotTable) -> Result<RewindReport, CommitError> {
+    pub async fn rewind(&self, table: LakeTable) -> Result<RewindReport, CommitError> {
         let name = table.full_name().to_string();
         let failed =
             |source| CommitError::Failed { table: name.clone(), source, files_may_be_deleted: false };

@@ -1,17 +1,19 @@
-//! The hot tables as Iceberg sees them: schema, partitioning, properties; and whether an existing table is one of them.
+//! The engine's tables as Iceberg sees them: schema, partitioning, properties; and whether an existing table is one of
+//! them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef, TimeUnit};
+use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef};
+use iceberg::arrow::arrow_schema_to_schema_auto_assign_ids;
 use iceberg::spec::{
-    FormatVersion, NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder,
-    TableMetadata, Transform, Type, UnboundPartitionField, UnboundPartitionSpec,
+    FormatVersion, NullOrder, Schema, SortDirection, SortField, SortOrder, TableMetadata, Transform,
+    UnboundPartitionField, UnboundPartitionSpec,
 };
 use iceberg::{Error, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
-use pulselake_model::schema;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
+use pulselake_model::{Entity, schema};
 
 use crate::LakeError;
 
@@ -20,27 +22,49 @@ pub const FORMAT_PROPERTY: &str = "pulselake.format";
 /// The layout that this build reads and writes.
 pub const FORMAT_VERSION: &str = "1";
 
-/// Buckets of `video_id`.
-pub(crate) const VIDEO_BUCKETS: u32 = 16;
+/// Buckets of `video_id` and `user_id`.
+pub(crate) const KEY_BUCKETS: u32 = 16;
 
-/// The table's columns as the decoder and the aggregator make them.
-pub(crate) fn model_schema(table: HotTable) -> ArrowSchemaRef {
+/// The table's columns as it is created, which are those that the decoder and the aggregator make.
+pub(crate) fn model_schema(table: LakeTable) -> ArrowSchemaRef {
     match table {
-        HotTable::InvalidEventsContent => schema::invalid_events(),
-        HotTable::RawEvents => schema::bronze_events(),
-        HotTable::VideoStats1Min => schema::gold_video_stats(),
+        LakeTable::InvalidEventsContent | LakeTable::InvalidChanges(_) => schema::invalid_events(),
+        LakeTable::DimensionHistory(entity) => schema::dimension_history(entity),
+        LakeTable::Dimension(entity) => schema::dimension(entity),
+        LakeTable::RawEvents => schema::bronze_events(),
+        LakeTable::VideoStats1Min => schema::gold_video_stats(),
     }
 }
 
 /// Partition fields: source column, field name, transform.
-pub(crate) fn partition_fields(table: HotTable) -> &'static [(&'static str, &'static str, Transform)] {
+pub(crate) fn partition_fields(table: LakeTable) -> &'static [(&'static str, &'static str, Transform)] {
     match table {
-        HotTable::InvalidEventsContent => &[("ingested_at", "ingested_at_day", Transform::Day)],
-        HotTable::RawEvents => &[("event_timestamp", "event_timestamp_hour", Transform::Hour)],
-        HotTable::VideoStats1Min => &[
+        LakeTable::InvalidEventsContent | LakeTable::InvalidChanges(_) => {
+            &[("ingested_at", "ingested_at_day", Transform::Day)]
+        }
+        LakeTable::RawEvents => &[("event_timestamp", "event_timestamp_hour", Transform::Hour)],
+        LakeTable::VideoStats1Min => &[
             ("window_start", "window_start_day", Transform::Day),
-            ("video_id", "video_id_bucket", Transform::Bucket(VIDEO_BUCKETS)),
+            ("video_id", "video_id_bucket", Transform::Bucket(KEY_BUCKETS)),
         ],
+        LakeTable::DimensionHistory(Entity::Videos) | LakeTable::Dimension(Entity::Videos) => {
+            &[("video_id", "video_id_bucket", Transform::Bucket(KEY_BUCKETS))]
+        }
+        LakeTable::DimensionHistory(Entity::Users) | LakeTable::Dimension(Entity::Users) => {
+            &[("user_id", "user_id_bucket", Transform::Bucket(KEY_BUCKETS))]
+        }
+    }
+}
+
+/// The entity whose dimension, or its history, the table is. These follow the source's columns: they may have more than
+/// they were created with.
+pub(crate) fn dimension_of(table: LakeTable) -> Option<Entity> {
+    match table {
+        LakeTable::DimensionHistory(entity) | LakeTable::Dimension(entity) => Some(entity),
+        LakeTable::InvalidEventsContent
+        | LakeTable::RawEvents
+        | LakeTable::VideoStats1Min
+        | LakeTable::InvalidChanges(_) => None,
     }
 }
 
@@ -48,51 +72,37 @@ pub(crate) fn partition_fields(table: HotTable) -> &'static [(&'static str, &'st
 pub(crate) fn without_bounds(column: &str) -> bool {
     matches!(
         column,
-        "event_id" | "payload_json" | "header_extra_json" | "raw_value" | "error_reason" | "invalid_event_id"
+        "event_id"
+            | "payload_json"
+            | "header_extra_json"
+            | "raw_value"
+            | "error_reason"
+            | "invalid_event_id"
+            | "version_hash"
     )
 }
 
-pub(crate) fn namespace(table: HotTable) -> NamespaceIdent {
+pub(crate) fn namespace(table: LakeTable) -> NamespaceIdent {
     NamespaceIdent::new(table.namespace().to_string())
 }
 
 /// The table's name in the catalog.
-pub fn ident(table: HotTable) -> TableIdent {
+pub fn ident(table: LakeTable) -> TableIdent {
     TableIdent::new(namespace(table), table.name().to_string())
 }
 
-fn primitive(data_type: &DataType) -> Option<PrimitiveType> {
-    Some(match data_type {
-        DataType::Utf8 => PrimitiveType::String,
-        DataType::Binary => PrimitiveType::Binary,
-        DataType::Int32 => PrimitiveType::Int,
-        DataType::Int64 => PrimitiveType::Long,
-        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => PrimitiveType::Timestamptz,
-        _ => return None,
-    })
+/// The Iceberg schema: field ids are 1, 2, … in column order, then those of list elements, as a catalog gives them out
+/// that assigns them itself. A dimension's key is its identifier.
+pub(crate) fn iceberg_schema(table: LakeTable) -> iceberg::Result<Schema> {
+    let schema = arrow_schema_to_schema_auto_assign_ids(&model_schema(table))?;
+    let LakeTable::Dimension(entity) = table else { return Ok(schema) };
+    let key = schema.field_id_by_name(entity.key_column());
+    schema.into_builder().with_identifier_field_ids(key).build()
 }
 
-/// The Iceberg schema: field ids are 1, 2, … in column order.
-pub(crate) fn iceberg_schema(table: HotTable) -> iceberg::Result<Schema> {
-    let fields = model_schema(table)
-        .fields()
-        .iter()
-        .zip(1..)
-        .map(|(field, id)| {
-            let primitive = primitive(field.data_type()).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::FeatureUnsupported,
-                    format!("column {} has no Iceberg type: {}", field.name(), field.data_type()),
-                )
-            })?;
-            Ok(NestedField::new(id, field.name(), Type::Primitive(primitive), !field.is_nullable()).into())
-        })
-        .collect::<iceberg::Result<Vec<_>>>()?;
-    Schema::builder().with_schema_id(0).with_fields(fields).build()
-}
-
-/// The model's Arrow schema with the Iceberg field ids that Parquet files must carry.
-pub(crate) fn arrow_write_schema(table: HotTable) -> ArrowSchemaRef {
+/// The model's Arrow schema with the Iceberg field ids that Parquet files must carry; for tables of flat columns that
+/// stay as they were created.
+pub(crate) fn arrow_write_schema(table: LakeTable) -> ArrowSchemaRef {
     let fields: Vec<Field> = model_schema(table)
         .fields()
         .iter()
@@ -105,12 +115,18 @@ pub(crate) fn arrow_write_schema(table: HotTable) -> ArrowSchemaRef {
     Arc::new(ArrowSchema::new(fields))
 }
 
-/// How rows are ordered in the files that compaction makes, so that a look-up of one video prunes. Streamed files are
+/// How rows are ordered in the files that compaction makes, so that a look-up of one key prunes. Streamed files are
 /// not sorted, and do not say that they are.
-fn sort_order(table: HotTable, schema: &Schema) -> iceberg::Result<Option<SortOrder>> {
+fn sort_order(table: LakeTable, schema: &Schema) -> iceberg::Result<Option<SortOrder>> {
     let columns: &[&str] = match table {
-        HotTable::VideoStats1Min => &["video_id", "window_start"],
-        HotTable::InvalidEventsContent | HotTable::RawEvents => return Ok(None),
+        LakeTable::VideoStats1Min => &["video_id", "window_start"],
+        LakeTable::DimensionHistory(entity) => {
+            &[entity.key_column(), "source_position", "source_position_minor", "source_ts_ms"]
+        }
+        LakeTable::Dimension(entity) => &[entity.key_column()],
+        LakeTable::InvalidEventsContent | LakeTable::RawEvents | LakeTable::InvalidChanges(_) => {
+            return Ok(None);
+        }
     };
     let fields = columns.iter().filter_map(|column| schema.field_by_name(column)).map(|field| SortField {
         source_id: field.id,
@@ -123,7 +139,7 @@ fn sort_order(table: HotTable, schema: &Schema) -> iceberg::Result<Option<SortOr
 
 /// Everything that creates the table at `location`; without one, the catalog chooses.
 pub(crate) fn creation(
-    table: HotTable,
+    table: LakeTable,
     location: Option<String>,
     format_version: FormatVersion,
 ) -> iceberg::Result<TableCreation> {
@@ -170,7 +186,7 @@ fn properties() -> Vec<(String, String)> {
 }
 
 /// Refuses a table that this build would not have created.
-pub(crate) fn verify(table: HotTable, metadata: &TableMetadata) -> Result<(), LakeError> {
+pub(crate) fn verify(table: LakeTable, metadata: &TableMetadata) -> Result<(), LakeError> {
     let name = table.full_name();
     let found = metadata.properties().get(FORMAT_PROPERTY);
     if found.map(String::as_str) != Some(FORMAT_VERSION) {
@@ -188,7 +204,7 @@ pub(crate) fn verify(table: HotTable, metadata: &TableMetadata) -> Result<(), La
     }
     let expected = iceberg_schema(table).map_err(LakeError::iceberg("describe", name))?;
     let current = metadata.current_schema();
-    if let Some(difference) = schema_difference(&expected, current) {
+    if let Some(difference) = schema_difference(&expected, current, dimension_of(table).is_some()) {
         return other("schema", difference);
     }
     let found_spec: Vec<(String, String, Transform)> = metadata
@@ -210,7 +226,9 @@ pub(crate) fn verify(table: HotTable, metadata: &TableMetadata) -> Result<(), La
     Ok(())
 }
 
-fn schema_difference(expected: &Schema, found: &Schema) -> Option<String> {
+/// Where a schema is not as it was expected, for people. `may_have_more`: whether further optional columns are no
+/// difference.
+fn schema_difference(expected: &Schema, found: &Schema, may_have_more: bool) -> Option<String> {
     let (wanted, have) = (expected.as_struct().fields(), found.as_struct().fields());
     for field in wanted {
         let Some(other) = have.iter().find(|candidate| candidate.id == field.id) else {
@@ -222,6 +240,11 @@ fn schema_difference(expected: &Schema, found: &Schema) -> Option<String> {
             return Some(format!("expected column {field}, found {other}"));
         }
     }
-    let extra = have.iter().find(|field| wanted.iter().all(|known| known.id != field.id))?;
-    Some(format!("column {} is unknown to this build", extra.name))
+    let mut further = have.iter().filter(|field| wanted.iter().all(|known| known.id != field.id));
+    match may_have_more {
+        false => further.next().map(|extra| format!("column {} is unknown to this build", extra.name)),
+        true => further
+            .find(|extra| extra.required)
+            .map(|extra| format!("column {} is required, the engine can't fill it", extra.name)),
+    }
 }

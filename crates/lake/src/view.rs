@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use iceberg::expr::Predicate;
 use iceberg::table::Table;
 use pulselake_ledger::Ledger;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use crate::lake::trusted_ledger;
 use crate::{Lake, LakeError};
@@ -20,20 +20,20 @@ pub type BatchStream = BoxStream<'static, Result<RecordBatch, LakeError>>;
 /// A table as it was when it was loaded.
 #[derive(Clone, Debug)]
 pub struct TableView {
-    table: HotTable,
+    table: LakeTable,
     loaded: Table,
 }
 
 impl Lake {
     /// Loads the table; what comes later does not change the view.
-    pub async fn view(&self, table: HotTable) -> Result<TableView, LakeError> {
+    pub async fn view(&self, table: LakeTable) -> Result<TableView, LakeError> {
         Ok(TableView { table, loaded: self.load(table).await? })
     }
 }
 
 impl TableView {
     /// Which table.
-    pub fn table(&self) -> HotTable {
+    pub fn table(&self) -> LakeTable {
         self.table
     }
 
@@ -50,6 +50,13 @@ impl TableView {
     /// What the table had consumed; as [`Lake::ledger`].
     pub fn ledger(&self) -> Result<Option<Ledger>, LakeError> {
         trusted_ledger(self.table, self.loaded.metadata())
+    }
+
+    /// As [`Lake::read`], of this state of the table.
+    pub async fn read(&self, columns: &[&str]) -> Result<BatchStream, LakeError> {
+        let wanted = (!columns.is_empty()).then_some(columns);
+        let batches = pulselake_read::read_table(&self.loaded, None, wanted).await?;
+        Ok(batches.map_err(LakeError::from).boxed())
     }
 
     /// Reads `columns` (all, where empty) in no particular order, in batches of at most `batch_rows` rows where that is

@@ -7,6 +7,8 @@
 
 mod bounds;
 mod encoder;
+mod keyed;
+mod layout;
 mod parquet_file;
 mod partition;
 mod properties;
@@ -19,11 +21,13 @@ use futures::StreamExt;
 use iceberg::Runtime;
 use iceberg::io::{FileIO, FileWrite};
 use iceberg::spec::DataFile;
-use pulselake_model::tables::HotTable;
+use iceberg::table::Table;
+use pulselake_model::tables::LakeTable;
 
 use crate::failpoint;
 use crate::{Lake, LakeError, tables};
 use encoder::{Encoder, FinishedFile, PendingBytes};
+use layout::FileLayout;
 pub use partition::{PartitionKey, Partitioner, hour_partitions, prefix_within_partition_cap};
 
 /// Files closed (and synced) at the same time.
@@ -53,7 +57,7 @@ const MAX_BUFFERED_BYTES: usize = 64 << 20;
 ///
 /// Nothing of it is visible in the table before a commit names the files that [`TableWriter::close`] returns.
 pub struct TableWriter {
-    table: HotTable,
+    table: LakeTable,
     file_io: FileIO,
     runtime: Runtime,
     /// `None` after a call that failed or was cancelled half way.
@@ -70,10 +74,22 @@ pub struct TableWriter {
 type Sinks = std::collections::HashMap<String, Box<dyn FileWrite>>;
 
 impl TableWriter {
-    /// A writer for `table`. Writes nothing yet.
-    pub async fn new(lake: &Lake, table: HotTable, options: WriterOptions) -> Result<Self, LakeError> {
+    /// A writer for rows of `table`. Writes nothing yet.
+    pub async fn new(lake: &Lake, table: LakeTable, options: WriterOptions) -> Result<Self, LakeError> {
         let loaded = lake.last_known(table).await?;
-        let encoder = Encoder::new(table, loaded.metadata(), options, MAX_BUFFERED_BYTES)?;
+        let layout = FileLayout::of_rows(table, loaded.metadata())?;
+        Self::with_layout(lake, &loaded, layout, options)
+    }
+
+    /// A writer for files of another layout, in the table `loaded`.
+    fn with_layout(
+        lake: &Lake,
+        loaded: &Table,
+        layout: FileLayout,
+        options: WriterOptions,
+    ) -> Result<Self, LakeError> {
+        let table = layout.table;
+        let encoder = Encoder::new(layout, loaded.metadata(), options, MAX_BUFFERED_BYTES)?;
         Ok(Self {
             table,
             file_io: loaded.file_io().clone(),
@@ -96,7 +112,8 @@ impl TableWriter {
         self
     }
 
-    /// Adds the rows of `batch`, whose columns are the model's, in table order. Rows of one partition keep their order.
+    /// Adds the rows of `batch`, whose columns are the model's, in table order; those of a dimension are matched by name
+    /// (see [`Lake::write_rows`]). Rows of one partition keep their order.
     ///
     /// After an error, or when the future was dropped, the writer is good for [`TableWriter::abort`] only.
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
@@ -242,7 +259,7 @@ async fn delete_all(file_io: &FileIO, files: &[DataFile]) {
 
 /// Runs `work` where it stops nobody. Borrows no writer: that one is not `Sync`.
 async fn blocking<T: Send + 'static>(
-    table: HotTable,
+    table: LakeTable,
     work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
 ) -> Result<T, LakeError> {
     let broken = |_| LakeError::WriterBroken { table: table.full_name().to_string() };
@@ -251,7 +268,7 @@ async fn blocking<T: Send + 'static>(
 
 async fn finish_file(
     file_io: FileIO,
-    table: HotTable,
+    table: LakeTable,
     sink: Option<Box<dyn FileWrite>>,
     file: FinishedFile,
 ) -> Result<DataFile, LakeError> {
@@ -277,7 +294,7 @@ async fn finish_file(
 }
 
 /// Whether a batch's columns are those of the table.
-fn check_columns(table: HotTable, batch: &RecordBatch) -> Result<(), LakeError> {
+fn check_columns(table: LakeTable, batch: &RecordBatch) -> Result<(), LakeError> {
     let expected = tables::model_schema(table);
     if std::sync::Arc::ptr_eq(&expected, &batch.schema()) {
         return Ok(());

@@ -9,7 +9,7 @@ use common::*;
 use iceberg::spec::MAIN_BRANCH;
 use pulselake_lake::{CommitAction, CommitError, CommitLimits, LakeError};
 use pulselake_ledger::{PROPERTY, ReplayLedger};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 #[tokio::test]
 async fn what_is_committed_is_read_back_with_its_ledger() {
@@ -148,7 +148,7 @@ async fn concurrent_writers_lose_and_double_nothing() {
 }
 
 /// Points the table's main branch at an older snapshot, as an operator's rollback does: properties stay.
-async fn roll_back(place: &Place, table: HotTable, snapshot_id: i64) {
+async fn roll_back(place: &Place, table: LakeTable, snapshot_id: i64) {
     let lake = place.lake().await;
     let loaded = lake.load(table).await.unwrap();
     let reference = iceberg::spec::SnapshotReference::new(
@@ -376,7 +376,7 @@ async fn the_crate_s_sql_catalog_opens_the_tables() {
         .collect();
     namespaces.sort();
     assert_eq!(namespaces, ["bronze", "gold"]);
-    for table in HotTable::ALL {
+    for table in LakeTable::OF_EVENTS {
         let ident = iceberg::TableIdent::from_strs([table.namespace(), table.name()]).unwrap();
         let loaded = catalog.load_table(&ident).await.unwrap();
         assert!(loaded.metadata().location().ends_with(&format!(

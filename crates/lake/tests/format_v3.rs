@@ -9,6 +9,7 @@ use common::*;
 use iceberg::spec::FormatVersion;
 use pulselake_commit::{ChangeKind, TableChange, Unguarded, commit as commit_change};
 use pulselake_lake::{CommitLimits, Lake, LakeSettings, OpenMode, table_ident};
+use pulselake_model::tables::LakeTable;
 
 /// The first row id of each live file, as the specification lets a reader work it out.
 async fn first_row_ids(lake: &Lake) -> BTreeMap<String, i64> {
@@ -37,7 +38,7 @@ async fn row_ids_stay_when_manifests_are_merged_and_clustered() {
     let place = Place::new();
     let settings = LakeSettings { format_version: FormatVersion::V3, ..place.settings() };
     let lake = Lake::open(&settings, OpenMode::CreateIfMissing).await.unwrap();
-    lake.ensure_tables().await.unwrap();
+    lake.ensure_tables(&LakeTable::OF_EVENTS).await.unwrap();
     let lake = lake.with_commit_limits(CommitLimits { manifests_to_merge: 4, ..CommitLimits::default() });
     let mut known: BTreeMap<String, i64> = BTreeMap::new();
     for round in 0..12 {

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use pulselake_commit::CatalogError;
 use pulselake_lake::{Lake, LakeError, LakeSettings, OpenMode, TableWriter, WriterOptions};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 #[tokio::test]
 async fn tables_are_created_once_and_recognised() {
@@ -14,11 +14,21 @@ async fn tables_are_created_once_and_recognised() {
     let lake = Lake::open(&place.settings(), OpenMode::CreateIfMissing).await.unwrap();
     let missing = lake.load(BRONZE).await.unwrap_err();
     assert!(missing.to_string().contains("pulselake init"), "{missing}");
-    assert_eq!(lake.ensure_tables().await.unwrap(), HotTable::ALL.map(|table| (table, true)));
-    assert_eq!(lake.ensure_tables().await.unwrap(), HotTable::ALL.map(|table| (table, false)));
+    assert_eq!(
+        lake.ensure_tables(&LakeTable::OF_EVENTS).await.unwrap(),
+        LakeTable::OF_EVENTS.map(|table| (table, true))
+    );
+    assert_eq!(
+        lake.ensure_tables(&LakeTable::OF_EVENTS).await.unwrap(),
+        LakeTable::OF_EVENTS.map(|table| (table, false))
+    );
     let again = Lake::open(&place.settings(), OpenMode::MustExist).await.unwrap();
-    assert_eq!(again.ensure_tables().await.unwrap(), HotTable::ALL.map(|table| (table, false)));
-    let spec = lake.load(HotTable::VideoStats1Min).await.unwrap().metadata().default_partition_spec().clone();
+    assert_eq!(
+        again.ensure_tables(&LakeTable::OF_EVENTS).await.unwrap(),
+        LakeTable::OF_EVENTS.map(|table| (table, false))
+    );
+    let spec =
+        lake.load(LakeTable::VideoStats1Min).await.unwrap().metadata().default_partition_spec().clone();
     let names: Vec<String> =
         spec.fields().iter().map(|field| format!("{} {}", field.name, field.transform)).collect();
     assert_eq!(names, ["window_start_day day", "video_id_bucket bucket[16]"]);
@@ -82,7 +92,7 @@ async fn a_warehouse_of_another_version_is_refused() {
     place.lake().await;
     edit_metadata(&place, r#""pulselake.format":"1""#, r#""pulselake.format":"7""#).await;
     let lake = Lake::open(&place.settings(), OpenMode::MustExist).await.unwrap();
-    let refused = lake.ensure_tables().await.unwrap_err().to_string();
+    let refused = lake.ensure_tables(&LakeTable::OF_EVENTS).await.unwrap_err().to_string();
     assert!(refused.contains("pulselake.format 7") && refused.contains("run the pulselake"), "{refused}");
 }
 
@@ -96,7 +106,7 @@ async fn a_table_of_another_shape_is_refused() {
         place.lake().await;
         edit_metadata(&place, from, to).await;
         let lake = Lake::open(&place.settings(), OpenMode::MustExist).await.unwrap();
-        let refused = lake.ensure_tables().await.unwrap_err();
+        let refused = lake.ensure_tables(&LakeTable::OF_EVENTS).await.unwrap_err();
         assert!(matches!(&refused, LakeError::OtherShape { what: found, .. } if *found == what), "{refused}");
     }
 }

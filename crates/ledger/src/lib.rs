@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod ancestry;
+pub mod change_recovery;
 pub mod decision;
 pub mod ranges;
 pub mod recovery;
@@ -17,6 +18,7 @@ pub mod rewind;
 pub mod state;
 
 pub use ancestry::{AncestryVerdict, judge_ancestry};
+pub use change_recovery::{ChangeHeads, ChangePlan, ChangeTables, plan_changes};
 pub use decision::{Advance, Decision, FenceReason, apply_advances, decide};
 pub use ranges::OffsetRanges;
 pub use recovery::{

@@ -102,15 +102,35 @@ pub enum RecoveryStop {
     },
     /// Quarantine commits before bronze does: with fewer rejected records than bronze has counted, it was rolled back.
     #[error(
-        "partition {partition}: bronze.raw_events has counted {expected} rejected records, bronze.invalid_events_content holds {found}: it was rolled back alone; roll bronze.raw_events back to a snapshot of the same time or before, run `pulselake ledger rewind bronze.raw_events`, and the records come again"
+        "partition {partition}: {table} has counted {expected} rejected records, {quarantine} holds {found}: it was rolled back alone; roll {table} back to a snapshot of the same time or before, run `pulselake ledger rewind {table}`, and the records come again"
     )]
     QuarantineBehind {
         /// Source partition.
         partition: i32,
+        /// The table that the valid records go to.
+        table: &'static str,
+        /// The table that the rejected ones go to.
+        quarantine: &'static str,
         /// Rejected records by bronze's ledger.
         expected: u64,
         /// Rejected records by the quarantine's ledger.
         found: u64,
+    },
+    /// The history commits before the dimension does: a dimension ahead of it says that the history was rolled back.
+    #[error(
+        "partition {partition}: {dimension} has applied changes up to offset {dimension_next}, {history} ends at {history_next}: the history was rolled back alone; roll {dimension} back to a snapshot of the same time or before, and run `pulselake ledger rewind {dimension}`"
+    )]
+    DimensionAhead {
+        /// Source partition.
+        partition: i32,
+        /// The dimension.
+        dimension: &'static str,
+        /// Its offset.
+        dimension_next: i64,
+        /// The history.
+        history: &'static str,
+        /// Its offset.
+        history_next: i64,
     },
     /// The decoder changed while gold was ahead of bronze: the old decoder's judgement of that range is nowhere.
     #[error(
@@ -164,7 +184,8 @@ pub fn plan_partition(
     let expected = heads.bronze.map_or(0, |entry| entry.counts.quarantined);
     let found = heads.quarantine.map_or(0, |entry| entry.counts.quarantined);
     if found < expected {
-        return Err(RecoveryStop::QuarantineBehind { partition, expected, found });
+        let (table, quarantine) = ("bronze.raw_events", "bronze.invalid_events_content");
+        return Err(RecoveryStop::QuarantineBehind { partition, table, quarantine, expected, found });
     }
     // The partition's first record: bronze and gold both count everything since then.
     let first_offset = heads.bronze.or(heads.gold).map(|entry| {

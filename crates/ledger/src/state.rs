@@ -114,6 +114,9 @@ pub struct Counts {
     /// Records lost before they could be read, with `on_data_loss = "continue"`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
+    /// Changes: records without a value, which say that a key may be forgotten and change nothing here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tombstones: u64,
 }
 
 fn is_zero(count: &u64) -> bool {

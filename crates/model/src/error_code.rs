@@ -22,11 +22,17 @@ pub enum ErrorCode {
     TooLarge = 7,
     /// `schema_version` is of a major version that this decoder does not know.
     UnsupportedSchemaVersion = 8,
+    /// A change whose `op` is not c, u, d or r.
+    UnknownOperation = 9,
+    /// A column of the source has another type than the table's, and the table's can't be widened to it.
+    TypeChanged = 10,
+    /// A change brings more columns than a table may have.
+    TooManyColumns = 11,
 }
 
 impl ErrorCode {
     /// How many codes there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 12;
     /// Every code, in the order of their numbers.
     pub const ALL: [ErrorCode; Self::COUNT] = [
         Self::MalformedJson,
@@ -38,6 +44,9 @@ impl ErrorCode {
         Self::FutureTimestamp,
         Self::TooLarge,
         Self::UnsupportedSchemaVersion,
+        Self::UnknownOperation,
+        Self::TypeChanged,
+        Self::TooManyColumns,
     ];
 
     /// The code as the quarantine table and the metrics' label show it.
@@ -52,6 +61,9 @@ impl ErrorCode {
             Self::FutureTimestamp => "FUTURE_TIMESTAMP",
             Self::TooLarge => "TOO_LARGE",
             Self::UnsupportedSchemaVersion => "UNSUPPORTED_SCHEMA_VERSION",
+            Self::UnknownOperation => "UNKNOWN_OPERATION",
+            Self::TypeChanged => "TYPE_CHANGED",
+            Self::TooManyColumns => "TOO_MANY_COLUMNS",
         }
     }
 }

@@ -4,7 +4,9 @@
 //! Nothing here does I/O or knows Iceberg or Kafka. Arrow schemas are the contract between the decoder, the
 //! aggregator and the writers; names follow the domain's tables as they stand.
 
+pub mod column_change;
 pub mod decoded;
+pub mod entity;
 pub mod error_code;
 pub mod event;
 pub mod gold;
@@ -12,7 +14,9 @@ pub mod raw;
 pub mod schema;
 pub mod tables;
 
+pub use column_change::ColumnChange;
 pub use decoded::{DecodedBatch, EventColumns, LastRecord};
+pub use entity::Entity;
 pub use error_code::ErrorCode;
 pub use event::EventType;
 pub use gold::{GoldFlush, GoldPosition, GoldRow, WindowCounters};

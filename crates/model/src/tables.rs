@@ -1,38 +1,62 @@
-//! Names and partitioning of the hot tables.
+//! Names of the tables that the engine's streams write.
+
+use crate::entity::Entity;
 
 /// The catalog's name: what PyIceberg's `SqlCatalog("pulselake", …)` is opened with.
 pub const CATALOG_NAME: &str = "pulselake";
 
-/// A table of the hot path.
+/// A table that a stream of the engine commits to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HotTable {
-    /// `bronze.invalid_events_content`: one row per rejected record. First, because it commits first.
+pub enum LakeTable {
+    /// `bronze.invalid_events_content`: one row per rejected event. First, because it commits first.
     InvalidEventsContent,
     /// `bronze.raw_events`: one row per record that parses.
     RawEvents,
     /// `gold.rt_video_stats_1min`: additive deltas per video and minute.
     VideoStats1Min,
+    /// `bronze.invalid_events_cdc_*`: one row per rejected change. First, because it commits first.
+    InvalidChanges(Entity),
+    /// `dims.dim_*_history`: one row per version of a key.
+    DimensionHistory(Entity),
+    /// `dims.dim_*`: the present row per key.
+    Dimension(Entity),
 }
 
-impl HotTable {
-    /// Every hot table, in the order in which one flush commits them.
-    pub const ALL: [HotTable; 3] = [Self::InvalidEventsContent, Self::RawEvents, Self::VideoStats1Min];
+impl LakeTable {
+    /// The tables of the event stream, in the order in which one flush commits them.
+    pub const OF_EVENTS: [LakeTable; 3] = [Self::InvalidEventsContent, Self::RawEvents, Self::VideoStats1Min];
+
+    /// Every table.
+    pub const ALL: [LakeTable; 9] = [
+        Self::InvalidEventsContent,
+        Self::RawEvents,
+        Self::VideoStats1Min,
+        Self::InvalidChanges(Entity::Videos),
+        Self::DimensionHistory(Entity::Videos),
+        Self::Dimension(Entity::Videos),
+        Self::InvalidChanges(Entity::Users),
+        Self::DimensionHistory(Entity::Users),
+        Self::Dimension(Entity::Users),
+    ];
+
+    /// The tables of one entity's changes, in the order in which one flush commits them.
+    pub fn of_changes(entity: Entity) -> [LakeTable; 3] {
+        [Self::InvalidChanges(entity), Self::DimensionHistory(entity), Self::Dimension(entity)]
+    }
 
     /// Iceberg namespace.
     pub fn namespace(self) -> &'static str {
         match self {
-            Self::InvalidEventsContent | Self::RawEvents => "bronze",
+            Self::InvalidEventsContent | Self::RawEvents | Self::InvalidChanges(_) => "bronze",
             Self::VideoStats1Min => "gold",
+            Self::DimensionHistory(_) | Self::Dimension(_) => "dims",
         }
     }
 
     /// Table name inside the namespace.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::InvalidEventsContent => "invalid_events_content",
-            Self::RawEvents => "raw_events",
-            Self::VideoStats1Min => "rt_video_stats_1min",
-        }
+        // The namespace and its dot are ASCII: the cut lies between characters.
+        &self.full_name()[self.namespace().len() + 1..]
     }
 
     /// `namespace.name`, as people write it and as metrics label it.
@@ -41,6 +65,12 @@ impl HotTable {
             Self::InvalidEventsContent => "bronze.invalid_events_content",
             Self::RawEvents => "bronze.raw_events",
             Self::VideoStats1Min => "gold.rt_video_stats_1min",
+            Self::InvalidChanges(Entity::Videos) => "bronze.invalid_events_cdc_videos",
+            Self::InvalidChanges(Entity::Users) => "bronze.invalid_events_cdc_users",
+            Self::DimensionHistory(Entity::Videos) => "dims.dim_videos_history",
+            Self::DimensionHistory(Entity::Users) => "dims.dim_users_history",
+            Self::Dimension(Entity::Videos) => "dims.dim_videos",
+            Self::Dimension(Entity::Users) => "dims.dim_users",
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -233,21 +234,23 @@ impl FileDeletes {
     }
 
     /// Which rows of `batch` stay; `None` where all do. `batch`: as it was read from the file at `path`.
-    /// `first_position`: of its first row in the file.
+    /// `positions`: of its rows in the file, as ranges in their order.
     pub(crate) fn kept(
         &self,
         batch: &RecordBatch,
-        first_position: u64,
+        positions: &[Range<u64>],
         defaults: &HashMap<i32, DefaultColumn>,
         path: &str,
     ) -> Result<Option<BooleanArray>, ReadError> {
-        let rows = batch.num_rows();
-        let mut kept = vec![true; rows];
-        let after = first_position + rows as u64;
-        let mut positions = self.positions.iter();
-        positions.advance_to(first_position);
-        for position in positions.take_while(|position| *position < after) {
-            kept[(position - first_position) as usize] = false;
+        let mut kept = vec![true; batch.num_rows()];
+        let mut first_row = 0;
+        for range in positions {
+            let mut deleted = self.positions.iter();
+            deleted.advance_to(range.start);
+            for position in deleted.take_while(|position| *position < range.end) {
+                kept[first_row + (position - range.start) as usize] = false;
+            }
+            first_row += (range.end - range.start) as usize;
         }
         for keys in &self.keys {
             let columns = adapt_batch(batch, &keys.schema, defaults).map_err(ReadError::arrow(path))?;

@@ -48,6 +48,16 @@ pub enum ReadError {
         /// Those there are.
         known: String,
     },
+    /// A condition that the column's type does not allow.
+    #[error(
+        "no rows can be chosen by column {column}: {reason}; choose by another column, or filter what was read"
+    )]
+    Condition {
+        /// The column.
+        column: String,
+        /// Why not.
+        reason: String,
+    },
     /// A file that is valid but beyond this reader.
     #[error("cannot read {path}: {what}; rewrite it with another engine, such as Spark's rewrite_data_files")]
     Unsupported {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use iceberg::io::{FileIO, FileRead};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
@@ -18,10 +18,32 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 
 use crate::ReadError;
 
-/// Read at the end of a file at once: most footers fit.
+/// Read at the end of a file at once: most footers fit. Of small files only this part, or a reader of few rows would
+/// read most of the file.
 const FOOTER_BYTES: usize = 64 << 10;
-/// Two ranges nearer than this become one read.
-const GAP_BYTES: u64 = 64 << 10;
+const LEAST_FOOTER_BYTES: usize = 8 << 10;
+const FOOTER_PART: u64 = 64;
+/// Reads of one request that are under way at the same time.
+const CONCURRENT_READS: usize = 4;
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// All rows of some columns.
+    Whole,
+    /// Few rows: bounds of pages are read first, and what lies between wanted pages is left out.
+    Pruned,
+}
+
+impl Access {
+    /// Two ranges nearer than this become one read.
+    fn gap_bytes(self) -> u64 {
+        match self {
+            Self::Whole => 64 << 10,
+            Self::Pruned => 4 << 10,
+        }
+    }
+}
 
 /// Counts bytes that were read from the store; clones share one count.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +66,7 @@ impl BytesRead {
 pub(crate) struct ParquetSource {
     file: Arc<dyn FileRead>,
     size_bytes: u64,
+    access: Access,
     counter: BytesRead,
 }
 
@@ -53,11 +76,12 @@ impl ParquetSource {
         file_io: &FileIO,
         path: &str,
         size_bytes: u64,
+        access: Access,
         counter: BytesRead,
     ) -> std::result::Result<Self, ReadError> {
         let input = file_io.new_input(path).map_err(ReadError::iceberg("open", path))?;
         let file = input.reader().await.map_err(ReadError::iceberg("open", path))?;
-        Ok(Self { file: Arc::from(file), size_bytes, counter })
+        Ok(Self { file: Arc::from(file), size_bytes, access, counter })
     }
 }
 
@@ -78,12 +102,17 @@ impl AsyncFileReader for ParquetSource {
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         async move {
+            let source: &Self = self;
+            let groups = neighbours(&ranges, source.access.gap_bytes());
+            let spans: Vec<Range<u64>> = groups.iter().map(|group| group.start..group.end).collect();
+            let reads = spans.into_iter().map(|span| read(source, span));
+            let read: Vec<Bytes> =
+                futures::stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
             let mut result = Vec::with_capacity(ranges.len());
-            for group in neighbours(&ranges) {
-                let first = group.start;
-                let whole = read(self, group.start..group.end).await?;
-                for range in &ranges[group.indices] {
-                    result.push(whole.slice((range.start - first) as usize..(range.end - first) as usize));
+            for (group, whole) in groups.iter().zip(read) {
+                for range in &ranges[group.indices.clone()] {
+                    let (start, end) = (range.start - group.start, range.end - group.start);
+                    result.push(whole.slice(start as usize..end as usize));
                 }
             }
             Ok(result)
@@ -96,10 +125,15 @@ impl AsyncFileReader for ParquetSource {
         _options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
         async move {
-            let size_bytes = self.size_bytes;
+            let (size_bytes, access) = (self.size_bytes, self.access);
+            let part = usize::try_from(size_bytes / FOOTER_PART).unwrap_or(FOOTER_BYTES);
+            let bounds_of_pages = match access {
+                Access::Whole => PageIndexPolicy::Skip,
+                Access::Pruned => PageIndexPolicy::Optional,
+            };
             let reader = ParquetMetaDataReader::new()
-                .with_prefetch_hint(Some(FOOTER_BYTES))
-                .with_column_index_policy(PageIndexPolicy::Skip)
+                .with_prefetch_hint(Some(part.clamp(LEAST_FOOTER_BYTES, FOOTER_BYTES)))
+                .with_column_index_policy(bounds_of_pages)
                 // Says where pages lie, so that parts of a large row group can be read.
                 .with_offset_index_policy(PageIndexPolicy::Optional);
             let metadata = reader.load_and_finish(self, size_bytes).await?;
@@ -116,11 +150,11 @@ struct Neighbours {
 }
 
 /// Ranges in the order in which they are asked for, consecutive ones together where they nearly touch.
-fn neighbours(ranges: &[Range<u64>]) -> Vec<Neighbours> {
+fn neighbours(ranges: &[Range<u64>], gap_bytes: u64) -> Vec<Neighbours> {
     let mut groups: Vec<Neighbours> = Vec::new();
     for (index, range) in ranges.iter().enumerate() {
         match groups.last_mut() {
-            Some(last) if range.start >= last.end && range.start - last.end <= GAP_BYTES => {
+            Some(last) if range.start >= last.end && range.start - last.end <= gap_bytes => {
                 last.end = range.end;
                 last.indices.end = index + 1;
             }
@@ -136,8 +170,9 @@ mod tests {
 
     #[test]
     fn touching_ranges_are_one_read_and_distant_ones_are_not() {
-        let far = 10 * GAP_BYTES;
-        let groups = neighbours(&[0..10, 10..20, 30..40, far..far + 5, 50..60]);
+        let gap = Access::Whole.gap_bytes();
+        let far = 10 * gap;
+        let groups = neighbours(&[0..10, 10..20, 30..40, far..far + 5, 50..60], gap);
         let found: Vec<_> =
             groups.iter().map(|group| (group.start, group.end, group.indices.clone())).collect();
         assert_eq!(found, [(0, 40, 0..3), (far, far + 5, 3..4), (50, 60, 4..5)]);

@@ -1,19 +1,55 @@
 //! Which partitions a reader wants.
 
-use iceberg::spec::{Datum, ManifestFile, PartitionSpec, PrimitiveType, Schema, Struct, Type};
+use iceberg::spec::{
+    Datum, ManifestFile, PartitionSpec, PrimitiveLiteral, PrimitiveType, Schema, Struct, Type,
+};
 
-/// A conjunction of closed ranges over partition fields. It keeps too much rather than too little: what it can't judge
+/// A conjunction of conditions on partition fields. It keeps too much rather than too little: what it can't judge
 /// passes.
 #[derive(Clone, Debug, Default)]
 pub struct PartitionPredicate {
-    ranges: Vec<Range>,
+    conditions: Vec<FieldCondition>,
 }
 
 #[derive(Clone, Debug)]
-struct Range {
+struct FieldCondition {
     field: String,
-    lower: Datum,
-    upper: Datum,
+    wanted: Wanted,
+}
+
+#[derive(Clone, Debug)]
+enum Wanted {
+    Between(Datum, Datum),
+    OneOf(Vec<Datum>),
+}
+
+impl Wanted {
+    /// Whether a wanted value may lie between the two.
+    fn may_be_between(&self, lowest: Option<&Datum>, highest: Option<&Datum>) -> bool {
+        let overlaps = |lower: &Datum, upper: &Datum| {
+            let all_below = highest.is_some_and(|known| known < lower);
+            let all_above = lowest.is_some_and(|known| known > upper);
+            !all_below && !all_above
+        };
+        match self {
+            Self::Between(lower, upper) => overlaps(lower, upper),
+            Self::OneOf(values) => values.iter().any(|value| overlaps(value, value)),
+        }
+    }
+
+    /// Whether this is a wanted value; also where it is of another kind than those.
+    fn may_be(&self, literal: &PrimitiveLiteral) -> bool {
+        let is_other =
+            |bound: &Datum| std::mem::discriminant(bound.literal()) != std::mem::discriminant(literal);
+        match self {
+            Self::Between(lower, upper) => {
+                is_other(lower)
+                    || is_other(upper)
+                    || (literal >= lower.literal() && literal <= upper.literal())
+            }
+            Self::OneOf(values) => values.iter().any(|value| is_other(value) || value.literal() == literal),
+        }
+    }
 }
 
 impl PartitionPredicate {
@@ -25,41 +61,41 @@ impl PartitionPredicate {
     /// Also asks that the partition field `field` (its name in the spec, such as `window_start_day`) lies between
     /// `lower` and `upper`, both included.
     pub fn between(mut self, field: &str, lower: Datum, upper: Datum) -> Self {
-        self.ranges.push(Range { field: field.to_string(), lower, upper });
+        let wanted = Wanted::Between(lower, upper);
+        self.conditions.push(FieldCondition { field: field.to_string(), wanted });
+        self
+    }
+
+    /// Also asks that the partition field `field` (such as `video_id_bucket`) has one of `values`.
+    pub fn one_of(mut self, field: &str, values: Vec<Datum>) -> Self {
+        let wanted = Wanted::OneOf(values);
+        self.conditions.push(FieldCondition { field: field.to_string(), wanted });
         self
     }
 
     /// Whether a manifest may hold files of a wanted partition.
     pub(crate) fn may_be_in(&self, manifest: &ManifestFile, spec: &PartitionSpec, schema: &Schema) -> bool {
         let Some(summaries) = &manifest.partitions else { return true };
-        self.ranges.iter().all(|range| {
-            let Some((index, primitive)) = position(spec, schema, &range.field) else { return true };
+        self.conditions.iter().all(|condition| {
+            let Some((index, primitive)) = position(spec, schema, &condition.field) else { return true };
             let Some(summary) = summaries.get(index) else { return true };
             let bound = |bytes: Option<&[u8]>| {
                 bytes.and_then(|raw| Datum::try_from_bytes(raw, primitive.clone()).ok())
             };
             let lowest = bound(summary.lower_bound.as_ref().map(|bytes| bytes.as_slice()));
             let highest = bound(summary.upper_bound.as_ref().map(|bytes| bytes.as_slice()));
-            let all_below = highest.is_some_and(|highest| highest < range.lower);
-            let all_above = lowest.is_some_and(|lowest| lowest > range.upper);
-            !all_below && !all_above
+            condition.wanted.may_be_between(lowest.as_ref(), highest.as_ref())
         })
     }
 
     /// Whether files of `partition` are wanted.
     pub(crate) fn contains(&self, partition: &Struct, spec: &PartitionSpec, schema: &Schema) -> bool {
-        self.ranges.iter().all(|range| {
-            let Some((index, _)) = position(spec, schema, &range.field) else { return true };
+        self.conditions.iter().all(|condition| {
+            let Some((index, _)) = position(spec, schema, &condition.field) else { return true };
             let Some(value) = partition.fields().get(index) else { return true };
             // NULL is in no range.
             let Some(value) = value else { return false };
-            let Some(literal) = value.as_primitive_literal() else { return true };
-            let (lower, upper) = (range.lower.literal(), range.upper.literal());
-            let is_of_the_kind = |bound| std::mem::discriminant(bound) == std::mem::discriminant(&literal);
-            if !is_of_the_kind(lower) || !is_of_the_kind(upper) {
-                return true;
-            }
-            literal >= *lower && literal <= *upper
+            value.as_primitive_literal().is_none_or(|literal| condition.wanted.may_be(&literal))
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The live files of a snapshot, and the delete files that apply to each.
 //!
-//! Manifests are read by spawned tasks, several at a time, and skipped where the partition predicate rules them out.
+//! Manifests are read by spawned tasks, several at a time, and skipped where the partition predicate rules them out; so
+//! are files, and by what manifests say of columns where a row filter is given.
 //! Which delete applies to which file is said by [`pulselake_commit::rules::applies`] alone: what a reader applies and
 //! what a commit judges by can't come apart.
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, ManifestContentType, ManifestEntryRef, ManifestFile,
-    SchemaRef, Struct,
+    PartitionSpec, Schema, SchemaRef, Struct,
 };
 use iceberg::table::Table;
 use pulselake_commit::LiveFile;
@@ -18,6 +19,8 @@ use pulselake_commit::rules::applies;
 
 use crate::ReadError;
 use crate::partition::PartitionPredicate;
+use crate::prune;
+use crate::row_filter::BoundFilter;
 
 /// Manifests read at the same time, at most: a manifest of 8 MiB is many times that while it is decoded.
 const MOST_CONCURRENT_MANIFESTS: usize = 16;
@@ -107,7 +110,22 @@ pub async fn plan_table(
     snapshot_id: Option<i64>,
     wanted: &PartitionPredicate,
 ) -> Result<TablePlan, ReadError> {
-    plan_with(table, snapshot_id, wanted, ColumnStatistics::Keep).await
+    plan_with(table, snapshot_id, Wanted::partitions(wanted), ColumnStatistics::Keep).await
+}
+
+/// Plans the files that may hold rows that `filter` wants, by partition and by what manifests say of columns; without the
+/// latter in the plan. Equality deletes on the filter's columns that can't hit wanted rows are left out.
+pub async fn plan_rows(
+    table: &Table,
+    snapshot_id: Option<i64>,
+    filter: &BoundFilter,
+) -> Result<TablePlan, ReadError> {
+    let wanted = Wanted {
+        partitions: PartitionPredicate::all(),
+        of_spec: prune::of_partitions(filter, table.metadata()),
+        filter: Some(filter.clone()),
+    };
+    plan_with(table, snapshot_id, wanted, ColumnStatistics::Drop).await
 }
 
 /// The same without what manifests say of columns (sizes, counts, bounds), for those who read whole files: a plan of
@@ -117,13 +135,42 @@ pub async fn plan_table_without_statistics(
     snapshot_id: Option<i64>,
     wanted: &PartitionPredicate,
 ) -> Result<TablePlan, ReadError> {
-    plan_with(table, snapshot_id, wanted, ColumnStatistics::Drop).await
+    plan_with(table, snapshot_id, Wanted::partitions(wanted), ColumnStatistics::Drop).await
+}
+
+/// Which manifests and files are of interest.
+struct Wanted {
+    partitions: PartitionPredicate,
+    /// Beside `partitions`, by partition spec.
+    of_spec: HashMap<i32, PartitionPredicate>,
+    filter: Option<BoundFilter>,
+}
+
+impl Wanted {
+    fn partitions(predicate: &PartitionPredicate) -> Self {
+        Self { partitions: predicate.clone(), of_spec: HashMap::new(), filter: None }
+    }
+
+    fn predicates(&self, spec_id: i32) -> impl Iterator<Item = &PartitionPredicate> {
+        std::iter::once(&self.partitions).chain(self.of_spec.get(&spec_id))
+    }
+
+    fn manifest(&self, manifest: &ManifestFile, spec: &PartitionSpec, schema: &Schema) -> bool {
+        let mut predicates = self.predicates(manifest.partition_spec_id);
+        predicates.all(|predicate| predicate.may_be_in(manifest, spec, schema))
+    }
+
+    fn file(&self, file: &DataFile, spec: &PartitionSpec, schema: &Schema) -> bool {
+        let mut predicates = self.predicates(spec.spec_id());
+        predicates.all(|predicate| predicate.contains(file.partition(), spec, schema))
+            && self.filter.as_ref().is_none_or(|filter| prune::file_may_match(filter, file))
+    }
 }
 
 async fn plan_with(
     table: &Table,
     snapshot_id: Option<i64>,
-    wanted: &PartitionPredicate,
+    wanted: Wanted,
     statistics: ColumnStatistics,
 ) -> Result<TablePlan, ReadError> {
     let metadata = table.metadata();
@@ -153,14 +200,13 @@ async fn plan_with(
             spec_id: manifest.partition_spec_id,
         })
         .collect();
-    let schema = metadata.current_schema();
+    let schema = metadata.current_schema().clone();
+    let loader = Arc::new(Loader { table: table.clone(), wanted, schema, statistics });
     let of_interest = manifests.into_iter().filter(|manifest| {
         metadata
             .partition_spec_by_id(manifest.partition_spec_id)
-            .is_none_or(|spec| wanted.may_be_in(manifest, spec, schema))
+            .is_none_or(|spec| loader.wanted.manifest(manifest, spec, &loader.schema))
     });
-    let loader =
-        Arc::new(Loader { table: table.clone(), wanted: wanted.clone(), schema: schema.clone(), statistics });
     let loading = of_interest.map(|manifest| load_in_a_task(loader.clone(), manifest));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let at_once = (2 * cores).clamp(LEAST_CONCURRENT_MANIFESTS, MOST_CONCURRENT_MANIFESTS);
@@ -190,7 +236,7 @@ async fn plan_with(
 /// What all manifests of a plan are read with.
 struct Loader {
     table: Table,
-    wanted: PartitionPredicate,
+    wanted: Wanted,
     schema: SchemaRef,
     statistics: ColumnStatistics,
 }
@@ -210,8 +256,8 @@ impl Loader {
         let spec = self.table.metadata().partition_spec_by_id(manifest.partition_spec_id);
         let mut live = Vec::with_capacity(entries.len());
         for entry in entries {
-            let partition = entry.data_file().partition();
-            let is_wanted = spec.is_none_or(|known| self.wanted.contains(partition, known, &self.schema));
+            let file = entry.data_file();
+            let is_wanted = spec.is_none_or(|known| self.wanted.file(file, known, &self.schema));
             if !entry.is_alive() || !is_wanted {
                 continue;
             }

@@ -1,14 +1,15 @@
 //! One data file as a stream of batches in the table's schema, with its deletes applied.
 //!
-//! Memory is bounded by a window: a row group is read as a whole where its columns are small, else in ranges of rows,
-//! of which only the pages are fetched. A file without an offset index has to be read by whole row groups. Batches have
-//! fewer rows where rows are long.
+//! Memory is bounded by a window (see [`crate::windows`]); batches have fewer rows where rows are long. With a filter only
+//! the row groups and pages are read that may hold wanted rows, and of these the wanted rows are returned. Positions are
+//! the rows' own places in the file, whatever was skipped before them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::and;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
@@ -16,15 +17,18 @@ use futures::stream::BoxStream;
 use iceberg::io::FileIO;
 use iceberg::spec::{DataFile, DataFileFormat};
 use iceberg::table::Table;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::ParquetRecordBatchStream;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 
 use crate::ReadError;
 use crate::adapt::{DefaultColumn, adapt_batch, field_id, initial_defaults};
 use crate::deletes::{Deletes, FileDeletes};
-use crate::file_access::{BytesRead, ParquetSource};
+use crate::file_access::{Access, BytesRead, ParquetSource};
 use crate::plan::PlannedFile;
+use crate::prune::FilePruner;
+use crate::row_filter::BoundFilter;
+use crate::windows::{Window, take_positions, windows};
 
 /// Bounds of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +54,8 @@ pub struct RowCounts {
     pub read: u64,
     /// Of these, deleted.
     pub deleted: u64,
-}
-
-/// Rows of one row group that are read together.
-struct Window {
-    row_group: usize,
-    rows: Range<usize>,
-    /// Position of its first row in the file.
-    first_position: u64,
-    compressed_bytes: usize,
-    batch_rows: usize,
+    /// Of these, not deleted and not wanted by the filter.
+    pub unwanted: u64,
 }
 
 /// A scan of one data file.
@@ -71,10 +67,12 @@ pub struct FileScan {
     schema: SchemaRef,
     defaults: Arc<HashMap<i32, DefaultColumn>>,
     deletes: FileDeletes,
+    filter: Option<BoundFilter>,
     windows: VecDeque<Window>,
     current: Option<ParquetRecordBatchStream<ParquetSource>>,
     current_bytes: usize,
-    next_position: u64,
+    /// Positions of the rows of the current window that are still to come.
+    positions: VecDeque<Range<u64>>,
     counts: RowCounts,
 }
 
@@ -90,7 +88,21 @@ impl FileScan {
         options: ScanOptions,
         counter: BytesRead,
     ) -> Result<Self, ReadError> {
+        Self::open_where(table, file, schema, deletes, None, options, counter).await
+    }
+
+    /// The same, for the rows that `filter` wants; all without one. Its columns need not be in `schema`.
+    pub async fn open_where(
+        table: &Table,
+        file: &PlannedFile,
+        schema: SchemaRef,
+        deletes: &Deletes,
+        filter: Option<BoundFilter>,
+        options: ScanOptions,
+        counter: BytesRead,
+    ) -> Result<Self, ReadError> {
         let path = file.data.file().file_path().to_string();
+        let filter = filter.filter(|bound| !bound.conditions().is_empty());
         let defaults =
             initial_defaults(table.metadata().current_schema()).map_err(ReadError::arrow(&path))?;
         let file_deletes = deletes.of_file(file).await?;
@@ -99,14 +111,23 @@ impl FileScan {
             .iter()
             .filter_map(|field| field_id(field))
             .chain(file_deletes.key_ids())
+            .chain(filter.iter().flat_map(BoundFilter::conditions).map(|condition| condition.field_id))
             .collect();
-        let opened = open_projected(table.file_io(), file.data.file(), &ids, counter).await?;
-        let windows = windows(&opened.metadata, &opened.projection, options);
-        let found: u64 = windows.iter().map(|window| window.rows.len() as u64).sum();
+        let access = if filter.is_some() { Access::Pruned } else { Access::Whole };
+        let opened = open_projected(table.file_io(), file.data.file(), &ids, access, counter).await?;
+        let rows_of = |row_group: usize| opened.metadata.metadata().row_group(row_group).num_rows() as usize;
+        let found: u64 =
+            (0..opened.metadata.metadata().num_row_groups()).map(|group| rows_of(group) as u64).sum();
         if found != file.data.file().record_count() {
             let what = format!("it has {found} rows, its manifest says {}", file.data.file().record_count());
             return Err(ReadError::Damaged { path, what });
         }
+        let pruner = filter.as_ref().map(|bound| FilePruner::new(bound, &opened.metadata, &defaults));
+        let windows = windows(&opened.metadata, &opened.projection, options, |row_group| match &pruner {
+            None => std::iter::once(0..rows_of(row_group)).collect(),
+            Some(known) => known.rows(row_group),
+        });
+        drop(pruner);
         Ok(Self {
             path,
             source: opened.source,
@@ -115,44 +136,77 @@ impl FileScan {
             schema,
             defaults: Arc::new(defaults),
             deletes: file_deletes,
+            filter,
             windows,
             current: None,
             current_bytes: 0,
-            next_position: 0,
+            positions: VecDeque::new(),
             counts: RowCounts::default(),
         })
     }
 
-    /// The next batch with rows that are not deleted; `None` at the end of the file.
+    /// The next batch with wanted rows that are not deleted; `None` at the end of the file.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, ReadError> {
         loop {
             let Some(stream) = &mut self.current else {
                 let Some(window) = self.windows.pop_front() else { return Ok(None) };
-                self.next_position = window.first_position;
+                self.positions = window.positions();
                 self.current_bytes = window.compressed_bytes;
                 self.current = Some(self.open_window(&window)?);
                 continue;
             };
             let Some(read) = stream.next().await else {
+                if let Some(missing) = self.positions.front() {
+                    let what = format!("it ends before its row {}", missing.start);
+                    return Err(ReadError::Damaged { path: self.path.clone(), what });
+                }
                 self.current = None;
                 self.current_bytes = 0;
                 continue;
             };
             let batch = read.map_err(ReadError::parquet(&self.path))?;
-            let rows = batch.num_rows() as u64;
-            let kept = self.deletes.kept(&batch, self.next_position, &self.defaults, &self.path)?;
-            self.next_position += rows;
-            self.counts.read += rows;
-            let adapted =
-                adapt_batch(&batch, &self.schema, &self.defaults).map_err(ReadError::arrow(&self.path))?;
-            let result = match kept {
-                None => adapted,
-                Some(mask) => filter_record_batch(&adapted, &mask).map_err(ReadError::arrow(&self.path))?,
-            };
-            self.counts.deleted += rows - result.num_rows() as u64;
-            if result.num_rows() > 0 {
+            if let Some(result) = self.chosen(&batch)? {
                 return Ok(Some(result));
             }
+        }
+    }
+
+    /// The rows of `batch`, the next in the file, that stay, in the table's schema; `None` where none does.
+    fn chosen(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>, ReadError> {
+        let rows = batch.num_rows() as u64;
+        let positions = take_positions(&mut self.positions, rows);
+        let kept = self.deletes.kept(batch, &positions, &self.defaults, &self.path)?;
+        let deleted = kept.as_ref().map_or(0, |mask| rows - mask.true_count() as u64);
+        let mask = self.with_filter(batch, kept)?;
+        let chosen = mask.as_ref().map_or(rows, |mask| mask.true_count() as u64);
+        self.counts.read += rows;
+        self.counts.deleted += deleted;
+        self.counts.unwanted += rows - deleted - chosen;
+        if chosen == 0 {
+            return Ok(None);
+        }
+        let adapted =
+            adapt_batch(batch, &self.schema, &self.defaults).map_err(ReadError::arrow(&self.path))?;
+        match mask {
+            None => Ok(Some(adapted)),
+            Some(mask) => {
+                filter_record_batch(&adapted, &mask).map(Some).map_err(ReadError::arrow(&self.path))
+            }
+        }
+    }
+
+    fn with_filter(
+        &self,
+        batch: &RecordBatch,
+        kept: Option<BooleanArray>,
+    ) -> Result<Option<BooleanArray>, ReadError> {
+        let Some(filter) = &self.filter else { return Ok(kept) };
+        let columns =
+            adapt_batch(batch, filter.schema(), &self.defaults).map_err(ReadError::arrow(&self.path))?;
+        let wanted = filter.matching(&columns);
+        match kept {
+            None => Ok(Some(wanted)),
+            Some(mask) => and(&mask, &wanted).map(Some).map_err(ReadError::arrow(&self.path)),
         }
     }
 
@@ -176,20 +230,15 @@ impl FileScan {
     }
 
     fn open_window(&self, window: &Window) -> Result<ParquetRecordBatchStream<ParquetSource>, ReadError> {
-        let builder =
+        let mut builder =
             ParquetRecordBatchStreamBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
                 .with_projection(self.projection.clone())
                 .with_row_groups(vec![window.row_group])
                 .with_batch_size(window.batch_rows);
         let all = self.metadata.metadata().row_group(window.row_group).num_rows() as usize;
-        let builder = match window.rows.len() == all {
-            true => builder,
-            false => {
-                let wanted =
-                    vec![RowSelector::skip(window.rows.start), RowSelector::select(window.rows.len())];
-                builder.with_row_selection(RowSelection::from(wanted))
-            }
-        };
+        if let Some(selection) = window.selection(all) {
+            builder = builder.with_row_selection(selection);
+        }
         builder.build().map_err(ReadError::parquet(&self.path))
     }
 }
@@ -206,6 +255,7 @@ async fn open_projected(
     file_io: &FileIO,
     file: &DataFile,
     ids: &HashSet<i32>,
+    access: Access,
     counter: BytesRead,
 ) -> Result<Opened, ReadError> {
     let path = file.file_path();
@@ -213,7 +263,7 @@ async fn open_projected(
         let what = format!("it is a file in {}", file.file_format());
         return Err(ReadError::Unsupported { path: path.to_string(), what });
     }
-    let mut source = ParquetSource::open(file_io, path, file.file_size_in_bytes(), counter).await?;
+    let mut source = ParquetSource::open(file_io, path, file.file_size_in_bytes(), access, counter).await?;
     // The table's schema decides types; what an Arrow writer noted in the footer does not.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata =
@@ -234,44 +284,6 @@ async fn open_projected(
     Ok(Opened { source, metadata, projection, found })
 }
 
-fn windows(
-    metadata: &ArrowReaderMetadata,
-    projection: &ProjectionMask,
-    options: ScanOptions,
-) -> VecDeque<Window> {
-    let parquet = metadata.metadata();
-    let mut windows = VecDeque::new();
-    let mut first_position = 0;
-    for (row_group, facts) in parquet.row_groups().iter().enumerate() {
-        let rows = facts.num_rows() as usize;
-        let projected =
-            || facts.columns().iter().enumerate().filter(|(leaf, _)| projection.leaf_included(*leaf));
-        let compressed: usize = projected().map(|(_, chunk)| chunk.compressed_size().max(0) as usize).sum();
-        let decoded: usize = projected().map(|(_, chunk)| chunk.uncompressed_size().max(0) as usize).sum();
-        let row_bytes = (decoded / rows.max(1)).max(1);
-        let batch_rows = (options.batch_bytes / row_bytes).clamp(1, options.batch_rows.max(1));
-        let parts = match parquet.offset_index().is_some() {
-            true => compressed.div_ceil(options.window_bytes.max(1)).clamp(1, rows.max(1)),
-            false => 1,
-        };
-        let rows_each = rows.div_ceil(parts).max(1);
-        let mut start = 0;
-        while start < rows {
-            let end = rows.min(start + rows_each);
-            windows.push_back(Window {
-                row_group,
-                rows: start..end,
-                first_position: first_position + start as u64,
-                compressed_bytes: compressed / parts,
-                batch_rows,
-            });
-            start = end;
-        }
-        first_position += rows as u64;
-    }
-    windows
-}
-
 /// Reads some columns of a delete file, all of which it must have, batch by batch.
 pub(crate) async fn read_small_columns(
     file_io: &FileIO,
@@ -282,7 +294,7 @@ pub(crate) async fn read_small_columns(
 ) -> Result<(), ReadError> {
     let path = file.file_path();
     let ids: HashSet<i32> = schema.fields().iter().filter_map(|field| field_id(field)).collect();
-    let opened = open_projected(file_io, file, &ids, counter.clone()).await?;
+    let opened = open_projected(file_io, file, &ids, Access::Whole, counter.clone()).await?;
     if let Some(missing) = ids.iter().find(|id| !opened.found.contains(id)) {
         let what = format!("the delete file has no column with field id {missing}");
         return Err(ReadError::Damaged { path: path.to_string(), what });

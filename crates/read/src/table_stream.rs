@@ -1,4 +1,4 @@
-//! A whole snapshot as one stream, several files at a time.
+//! A snapshot as one stream, several files at a time: all of it, or the rows that a filter wants.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use iceberg::spec::SchemaRef as IcebergSchemaRef;
 use iceberg::table::Table;
 use tokio::sync::mpsc;
 
@@ -13,7 +14,8 @@ use crate::ReadError;
 use crate::deletes::Deletes;
 use crate::file_access::BytesRead;
 use crate::partition::PartitionPredicate;
-use crate::plan::{PlannedFile, plan_table_without_statistics};
+use crate::plan::{PlannedFile, plan_rows, plan_table_without_statistics};
+use crate::row_filter::{BoundFilter, RowFilter};
 use crate::scan::{FileScan, ScanOptions};
 
 /// Files read at the same time.
@@ -33,6 +35,22 @@ pub async fn read_table(
     read_files(table, plan.files, schema, ScanOptions::default(), BytesRead::default())
 }
 
+/// The rows of a snapshot (as [`read_table`] takes it) that `filter` wants; its columns need not be among `columns`. What a
+/// manifest, a row group or a page says of the filter's columns decides whether it is read; `counter` counts the bytes of
+/// Parquet files, footers and deletes included, that were.
+pub async fn read_rows(
+    table: &Table,
+    snapshot_id: Option<i64>,
+    columns: Option<&[&str]>,
+    filter: &RowFilter,
+    counter: BytesRead,
+) -> Result<BoxStream<'static, Result<RecordBatch, ReadError>>, ReadError> {
+    let bound = filter.bind(schema_of(table, snapshot_id)?.as_ref())?;
+    let plan = plan_rows(table, snapshot_id, &bound).await?;
+    let schema = output_schema(table, snapshot_id, columns)?;
+    read_files_where(table, plan.files, schema, Some(bound), ScanOptions::default(), counter)
+}
+
 /// Reads some files of a plan as `schema` (see [`FileScan::open`]); rows come in no particular order. Each file is read
 /// by a task of its own.
 pub fn read_files(
@@ -42,15 +60,26 @@ pub fn read_files(
     options: ScanOptions,
     counter: BytesRead,
 ) -> Result<BoxStream<'static, Result<RecordBatch, ReadError>>, ReadError> {
+    read_files_where(table, files, schema, None, options, counter)
+}
+
+/// The same for the rows that `filter` wants; all without one.
+pub fn read_files_where(
+    table: &Table,
+    files: Vec<PlannedFile>,
+    schema: SchemaRef,
+    filter: Option<BoundFilter>,
+    options: ScanOptions,
+    counter: BytesRead,
+) -> Result<BoxStream<'static, Result<RecordBatch, ReadError>>, ReadError> {
     let deletes = Deletes::new(table, &files, counter.clone())?;
-    let table = table.clone();
+    let reading = Arc::new(Reading { table: table.clone(), schema, deletes, filter, options, counter });
     let of_file = move |file: PlannedFile| {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let path = file.data.file().file_path().to_string();
-        let (table, schema) = (table.clone(), schema.clone());
-        let (deletes, counter) = (deletes.clone(), counter.clone());
+        let of_task = reading.clone();
         tokio::spawn(async move {
-            let end = send_all(&table, &file, schema, &deletes, options, counter, &sender).await;
+            let end = of_task.send_all(&file, &sender).await;
             // Without a receiver nobody wants to know.
             let _ = sender.send(end.map(|()| None)).await;
         });
@@ -81,22 +110,42 @@ fn until_its_end(
     .boxed()
 }
 
-async fn send_all(
-    table: &Table,
-    file: &PlannedFile,
+/// How all files of a stream are read.
+struct Reading {
+    table: Table,
     schema: SchemaRef,
-    deletes: &Deletes,
+    deletes: Deletes,
+    filter: Option<BoundFilter>,
     options: ScanOptions,
     counter: BytesRead,
-    sender: &mpsc::Sender<Message>,
-) -> Result<(), ReadError> {
-    let mut scan = FileScan::open(table, file, schema, deletes, options, counter).await?;
-    while let Some(batch) = scan.next().await? {
-        if sender.send(Ok(Some(batch))).await.is_err() {
-            return Ok(());
+}
+
+impl Reading {
+    async fn send_all(&self, file: &PlannedFile, sender: &mpsc::Sender<Message>) -> Result<(), ReadError> {
+        let (schema, filter, counter) = (self.schema.clone(), self.filter.clone(), self.counter.clone());
+        let open =
+            FileScan::open_where(&self.table, file, schema, &self.deletes, filter, self.options, counter);
+        let mut scan = open.await?;
+        while let Some(batch) = scan.next().await? {
+            if sender.send(Ok(Some(batch))).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The schema that a snapshot reads as.
+fn schema_of(table: &Table, snapshot_id: Option<i64>) -> Result<IcebergSchemaRef, ReadError> {
+    let metadata = table.metadata();
+    match snapshot_id {
+        None => Ok(metadata.current_schema().clone()),
+        Some(id) => {
+            let snapshot = metadata.snapshot_by_id(id).ok_or(ReadError::NoSnapshot { snapshot_id: id })?;
+            let name = table.identifier().to_string();
+            snapshot.schema(metadata).map_err(ReadError::iceberg("read the schema of", &name))
         }
     }
-    Ok(())
 }
 
 fn output_schema(
@@ -104,17 +153,9 @@ fn output_schema(
     snapshot_id: Option<i64>,
     columns: Option<&[&str]>,
 ) -> Result<SchemaRef, ReadError> {
-    let metadata = table.metadata();
     let name = table.identifier().to_string();
-    let failed = || ReadError::iceberg("read the schema of", &name);
-    let schema = match snapshot_id {
-        None => metadata.current_schema().clone(),
-        Some(id) => {
-            let snapshot = metadata.snapshot_by_id(id).ok_or(ReadError::NoSnapshot { snapshot_id: id })?;
-            snapshot.schema(metadata).map_err(failed())?
-        }
-    };
-    let whole = iceberg::arrow::schema_to_arrow_schema(&schema).map_err(failed())?;
+    let whole = iceberg::arrow::schema_to_arrow_schema(schema_of(table, snapshot_id)?.as_ref())
+        .map_err(ReadError::iceberg("read the schema of", &name))?;
     let Some(wanted) = columns else { return Ok(Arc::new(whole)) };
     let fields = wanted
         .iter()

@@ -161,7 +161,7 @@ async fn position_deletes_hit_their_rows_across_row_groups_and_windows() {
                 ids.extend_from_slice(batch.column(0).as_primitive::<arrow::datatypes::Int64Type>().values());
             }
             let gone = if file.data.file().file_path() == hit_path { deleted.len() as u64 } else { 0 };
-            assert_eq!(scan.counts(), RowCounts { read: rows as u64, deleted: gone });
+            assert_eq!(scan.counts(), RowCounts { read: rows as u64, deleted: gone, unwanted: 0 });
             assert!(largest <= window_bytes, "{largest} bytes in a window of {window_bytes}");
             assert!(counter.get() > 0);
         }

@@ -11,6 +11,8 @@ pub mod error;
 pub mod event;
 pub mod files;
 pub mod generator;
+pub mod generator_cdc;
+pub mod generator_log;
 pub mod kafka;
 pub mod source;
 mod static_assignment;
@@ -18,7 +20,9 @@ mod static_assignment;
 pub use error::{ErrorAction, SourceError};
 pub use event::{AssignmentEvent, RevokeAck};
 pub use files::{FileSource, FileSourceSettings};
-pub use generator::{GeneratorPace, GeneratorSource, GeneratorSourceSettings};
+pub use generator::{GeneratorSource, GeneratorSourceSettings};
+pub use generator_cdc::{GeneratorCdcSettings, GeneratorCdcSource};
+pub use generator_log::GeneratorPace;
 pub use kafka::{GroupMode, KafkaSettings, KafkaSink, KafkaSinkSettings, KafkaSource};
 pub use source::{
     OffsetBounds, PartitionReader, Polled, Progress, ReaderState, Source, SourceIdentity, UNKNOWN_END,

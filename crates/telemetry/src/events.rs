@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use pulselake_model::ErrorCode;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
+use pulselake_model::{Entity, ErrorCode};
 use tracing::{error, info, warn};
 
 use crate::handles::CommitFigures;
@@ -33,7 +33,7 @@ pub fn service_stopped(reason: &str) {
 }
 
 /// A commit has landed.
-pub fn commit_done(table: HotTable, snapshot_id: i64, figures: CommitFigures, partitions: usize) {
+pub fn commit_done(table: LakeTable, snapshot_id: i64, figures: CommitFigures, partitions: usize) {
     info!(
         event = "commit_done",
         table = table.full_name(),
@@ -48,7 +48,7 @@ pub fn commit_done(table: HotTable, snapshot_id: i64, figures: CommitFigures, pa
 }
 
 /// The answer of a commit was lost; its outcome is looked up before anything else happens.
-pub fn commit_outcome_unknown(table: HotTable, commit_id: &str, reason: &str) {
+pub fn commit_outcome_unknown(table: LakeTable, commit_id: &str, reason: &str) {
     warn!(
         event = "commit_outcome_unknown",
         table = table.full_name(),
@@ -59,7 +59,7 @@ pub fn commit_outcome_unknown(table: HotTable, commit_id: &str, reason: &str) {
 }
 
 /// A commit failed and will be tried again.
-pub fn commit_retry(table: HotTable, attempt: u32, retry_in: Duration, reason: &str) {
+pub fn commit_retry(table: LakeTable, attempt: u32, retry_in: Duration, reason: &str) {
     warn!(
         event = "commit_retry",
         table = table.full_name(),
@@ -71,7 +71,7 @@ pub fn commit_retry(table: HotTable, attempt: u32, retry_in: Duration, reason: &
 }
 
 /// Another owner has gone on with a partition: this one's work is thrown away, nothing is lost.
-pub fn fenced(table: HotTable, partition: i32, generation: u64, reason: &str) {
+pub fn fenced(table: LakeTable, partition: i32, generation: u64, reason: &str) {
     warn!(
         event = "fenced",
         table = table.full_name(),
@@ -83,7 +83,7 @@ pub fn fenced(table: HotTable, partition: i32, generation: u64, reason: &str) {
 }
 
 /// A file that no snapshot refers to could not be deleted; a janitor finds it later.
-pub fn orphan_left(table: HotTable, path: &str, reason: &str) {
+pub fn orphan_left(table: LakeTable, path: &str, reason: &str) {
     warn!(
         event = "orphan_left",
         table = table.full_name(),
@@ -94,7 +94,7 @@ pub fn orphan_left(table: HotTable, path: &str, reason: &str) {
 }
 
 /// A ledger stands in the table's property but in no snapshot that is left; the property is trusted.
-pub fn ledger_without_snapshot(table: HotTable) {
+pub fn ledger_without_snapshot(table: LakeTable) {
     warn!(
         event = "ledger_without_snapshot",
         table = table.full_name(),
@@ -140,13 +140,13 @@ pub fn catalog_waited_for(left: Duration, reason: &str) {
 }
 
 /// A shard's generation runs.
-pub fn generation_started(shard: usize, generation: u64, partitions: &[i32]) {
+pub fn generation_started(shard: &str, generation: u64, partitions: &[i32]) {
     info!(event = "generation_started", shard, generation, ?partitions, "shard runs");
 }
 
 /// A shard's generation was killed and the next one will start.
 pub fn generation_killed(
-    shard: usize,
+    shard: &str,
     generation: u64,
     cause: &str,
     restart_in: Duration,
@@ -164,7 +164,7 @@ pub fn generation_killed(
 }
 
 /// A shard has failed too often: the service gives up.
-pub fn restart_budget_spent(shard: usize, restarts: usize, within: Duration, cause: &str) {
+pub fn restart_budget_spent(shard: &str, restarts: usize, within: Duration, cause: &str) {
     error!(
         event = "restart_budget_spent",
         shard,
@@ -208,18 +208,57 @@ pub fn quarantined(partition: i32, by_code: &[u64; ErrorCode::COUNT], example: &
         return;
     }
     let Some(records) = LIMIT.add(count, Instant::now()) else { return };
-    let codes: Vec<&str> = ErrorCode::ALL
-        .into_iter()
-        .filter(|code| by_code[*code as usize] > 0)
-        .map(ErrorCode::as_str)
-        .collect();
     warn!(
         event = "quarantined",
         records,
         partition,
-        codes = codes.join(","),
+        codes = codes_of(by_code),
         example,
         "records went to quarantine since the last such line; see pulselake quarantine list"
+    );
+}
+
+fn codes_of(by_code: &[u64; ErrorCode::COUNT]) -> String {
+    let present = ErrorCode::ALL.into_iter().filter(|code| by_code[*code as usize] > 0);
+    present.map(ErrorCode::as_str).collect::<Vec<_>>().join(",")
+}
+
+/// Changes of an entity went to quarantine; a burst makes one line at once and then one per 10 seconds.
+pub fn changes_quarantined(entity: Entity, by_code: &[u64; ErrorCode::COUNT]) {
+    static LIMIT: BurstLimit = BurstLimit::new(QUARANTINE_INTERVAL);
+    let count: u64 = by_code.iter().sum();
+    if count == 0 {
+        return;
+    }
+    let Some(records) = LIMIT.add(count, Instant::now()) else { return };
+    warn!(
+        event = "changes_quarantined",
+        records,
+        entity = entity.as_str(),
+        codes = codes_of(by_code),
+        "changes went to quarantine since the last such line; see the table bronze.invalid_events_cdc_*"
+    );
+}
+
+/// The source's table has changed, and the dimension's columns follow it.
+pub fn dimension_evolved(entity: Entity, changes: &[String]) {
+    info!(
+        event = "dimension_evolved",
+        entity = entity.as_str(),
+        changes = changes.join(", "),
+        "columns of the dimension and of its history follow the source"
+    );
+}
+
+/// The last version of each key was read from the history, to start from.
+pub fn versions_loaded(entity: Entity, keys: usize, bytes: usize, took: Duration) {
+    info!(
+        event = "versions_loaded",
+        entity = entity.as_str(),
+        keys,
+        bytes,
+        took_ms = millis(took),
+        "last versions read from the history"
     );
 }
 
@@ -310,7 +349,7 @@ mod tests {
     #[test]
     fn an_event_has_its_name_and_fields() {
         let figures = CommitFigures { rows: 10, files: 1, bytes: 999, duration: Duration::from_millis(12) };
-        let lines = lines_of(|| commit_done(HotTable::RawEvents, 77, figures, 3));
+        let lines = lines_of(|| commit_done(LakeTable::RawEvents, 77, figures, 3));
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0]["event"], "commit_done");
         assert_eq!(lines[0]["table"], "bronze.raw_events");

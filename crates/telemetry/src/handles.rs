@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
 use pulselake_model::ErrorCode;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use crate::exposition::{Histogram, Moment, SecondsCounter, histogram, moment, seconds_counter};
 use crate::metric::Metric;
@@ -234,7 +234,7 @@ pub struct TableMetrics {
 
 impl TableMetrics {
     /// Handles of a table.
-    pub fn new(table: HotTable) -> Self {
+    pub fn new(table: LakeTable) -> Self {
         let name = table.full_name();
         let count = |metric: Metric| counter!(metric.name(), "table" => name);
         let labels = [("table", name)];
@@ -298,7 +298,7 @@ pub struct ShardMetrics {
 
 impl ShardMetrics {
     /// Handles of a shard.
-    pub fn new(shard: usize) -> Self {
+    pub fn new(shard: &str) -> Self {
         Self {
             restarts: counter!(Metric::ShardRestarts.name(), "shard" => shard.to_string()),
             budget: gauge!(Metric::RestartBudget.name(), "shard" => shard.to_string()),

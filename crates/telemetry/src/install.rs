@@ -50,7 +50,7 @@ mod tests {
     use std::time::Duration;
 
     use pulselake_model::ErrorCode;
-    use pulselake_model::tables::HotTable;
+    use pulselake_model::tables::LakeTable;
 
     use super::*;
     use crate::metric::Kind;
@@ -86,7 +86,7 @@ mod tests {
         let windows = WindowMetrics::new(7);
         windows.counted(WindowCounts { late: 1, dropped: 2, duplicates: 3, evicted_ids: 4 });
         windows.state(2, 100, Some(0));
-        let table = TableMetrics::new(HotTable::RawEvents);
+        let table = TableMetrics::new(LakeTable::RawEvents);
         table.committed(CommitFigures {
             rows: 4_091,
             files: 2,

@@ -2,12 +2,12 @@
 //! function of [`events`].
 //!
 //! Handles ([`ActorMetrics`], [`SourceMetrics`], [`WindowMetrics`], [`TableMetrics`], [`ShardMetrics`],
-//! [`MaintenanceMetrics`]) are made once
-//! and used once per batch or commit, never per event; an update is one or a few atomic additions. [`install`] comes
+//! [`MaintenanceMetrics`], [`ChangeMetrics`]) are made once and used once per batch or commit, never per event; an update is one or a few atomic additions. [`install`] comes
 //! first: counters and gauges made before it go nowhere.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod changes;
 pub mod events;
 mod exposition;
 mod handles;
@@ -17,6 +17,7 @@ mod maintenance;
 mod metric;
 mod rate_limit;
 
+pub use changes::{CacheMetrics, ChangeCounts, ChangeMetrics, set_change_lag, set_change_partitions};
 pub use handles::{
     ActorMetrics, CommitFigures, ShardMetrics, SourceMetrics, TableMetrics, WindowCounts, WindowMetrics,
 };

@@ -115,6 +115,34 @@ pub enum Metric {
     RemovedFiles,
     /// Orphans deleted.
     RemovedOrphans,
+    /// Partitions of changes this process consumes.
+    ChangePartitions,
+    /// Distance to the end of a partition of changes.
+    ChangeLag,
+    /// Records of changes taken from the source.
+    ChangeRecords,
+    /// Of these, without a value.
+    Tombstones,
+    /// Of these, rejected.
+    RejectedChanges,
+    /// Changes that the history has already.
+    RepeatedVersions,
+    /// Changes older than their key's last one.
+    LateVersions,
+    /// Keys looked up in the history.
+    HistoryLookups,
+    /// Columns added or widened.
+    SchemaChanges,
+    /// Keys whose last version is in memory.
+    IndexedKeys,
+    /// Memory of these.
+    KeyIndexBytes,
+    /// Videos in the live path's cache.
+    CachedVideos,
+    /// Videos that were asked for and are not there.
+    CacheMisses,
+    /// Videos taken out because the cache was full.
+    CacheEvictions,
     /// Constant 1, with the version as label.
     BuildInfo,
 }
@@ -134,7 +162,7 @@ const fn spec(name: &'static str, kind: Kind, unit: &'static str, help: &'static
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 47] = [
+    pub const ALL: [Metric; 61] = [
         Self::SourceRecords,
         Self::SourceBytes,
         Self::ReplayedRecords,
@@ -181,6 +209,20 @@ impl Metric {
         Self::ExpiredSnapshots,
         Self::RemovedFiles,
         Self::RemovedOrphans,
+        Self::ChangePartitions,
+        Self::ChangeLag,
+        Self::ChangeRecords,
+        Self::Tombstones,
+        Self::RejectedChanges,
+        Self::RepeatedVersions,
+        Self::LateVersions,
+        Self::HistoryLookups,
+        Self::SchemaChanges,
+        Self::IndexedKeys,
+        Self::KeyIndexBytes,
+        Self::CachedVideos,
+        Self::CacheMisses,
+        Self::CacheEvictions,
         Self::BuildInfo,
     ];
 
@@ -254,6 +296,20 @@ impl Metric {
             Self::ExpiredSnapshots => spec("pulselake_expired_snapshots_total", Counter, "snapshots", "Snapshots that expired, by table."),
             Self::RemovedFiles => spec("pulselake_removed_files_total", Counter, "files", "Files deleted because no snapshot refers to them since an expiry, by table."),
             Self::RemovedOrphans => spec("pulselake_removed_orphans_total", Counter, "orphans", "Orphans deleted: files that no snapshot refers to and that are older than the safety age, by table."),
+            Self::ChangePartitions => spec("pulselake_change_partitions", Gauge, "partitions", "Partitions of an entity's topic of changes that this process consumes."),
+            Self::ChangeLag => spec("pulselake_change_lag_records", Gauge, "records", "Records between the position and the end of a partition of changes, by entity and partition."),
+            Self::ChangeRecords => spec("pulselake_change_records_total", Counter, "records", "Records taken from a topic of changes, by entity."),
+            Self::Tombstones => spec("pulselake_tombstone_records_total", Counter, "records", "Records of changes without a value, by entity."),
+            Self::RejectedChanges => spec("pulselake_rejected_change_records_total", Counter, "records", "Changes that went to quarantine, by entity; by code in pulselake_rejected_records_total."),
+            Self::RepeatedVersions => spec("pulselake_repeated_versions_total", Counter, "versions", "Changes that the history has already, by entity: deliveries repeated by their producer."),
+            Self::LateVersions => spec("pulselake_late_versions_total", Counter, "versions", "Changes older than their key's last one, by entity: in the history, not in the dimension."),
+            Self::HistoryLookups => spec("pulselake_history_lookup_keys_total", Counter, "keys", "Keys looked up in the history to place a change that memory can't place, by entity."),
+            Self::SchemaChanges => spec("pulselake_schema_change_columns_total", Counter, "columns", "Columns added to a dimension or widened because the source's were, by entity."),
+            Self::IndexedKeys => spec("pulselake_indexed_keys", Gauge, "keys", "Keys whose last version is in memory, by entity."),
+            Self::KeyIndexBytes => spec("pulselake_key_index_bytes", Gauge, "bytes", "Memory of the last versions, by entity."),
+            Self::CachedVideos => spec("pulselake_cached_videos", Gauge, "videos", "Videos whose dimension is in memory for the live path."),
+            Self::CacheMisses => spec("pulselake_video_cache_misses_total", Counter, "misses", "Videos that the live path asked for and the cache did not have."),
+            Self::CacheEvictions => spec("pulselake_evicted_videos_total", Counter, "videos", "Videos taken out of the cache because it was full."),
             Self::BuildInfo => spec("pulselake_build_info", Gauge, "info", "Constant 1; the version is the label."),
         }
     }

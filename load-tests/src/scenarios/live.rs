@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::Args;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use serde_json::{Value, json};
 
 use crate::arguments::RunArguments;
@@ -118,7 +118,7 @@ fn measure(args: &LiveArgs, binary: &EngineBinary, topic: &str) -> anyhow::Resul
     let gold = latency::gold(&commits, topic, &sent, i64::from(args.watermark_delay_ms))?;
     let memory = Trend::of(&observed.resident_mib);
     let lag = Trend::of(&observed.lag_taken);
-    let of = |table: HotTable| commits.iter().filter(|commit| commit.table == table).count();
+    let of = |table: LakeTable| commits.iter().filter(|commit| commit.table == table).count();
     report.put("rate_per_s", args.rate);
     report.put("duration_s", args.duration_s);
     report.put("events", sent.count());
@@ -134,10 +134,10 @@ fn measure(args: &LiveArgs, binary: &EngineBinary, topic: &str) -> anyhow::Resul
     report.put("resident_mib", memory);
     report.put("lag_taken_records", lag);
     report.put("lag_committed_records", Trend::of(&observed.lag_committed));
-    report.put("bronze_commits", of(HotTable::RawEvents));
-    report.put("gold_commits", of(HotTable::VideoStats1Min));
+    report.put("bronze_commits", of(LakeTable::RawEvents));
+    report.put("gold_commits", of(LakeTable::VideoStats1Min));
     report.put("files", commits.iter().map(|commit| commit.files).sum::<u64>());
-    report.put("rows", json!({"bronze": rows(&commits, HotTable::RawEvents), "gold": rows(&commits, HotTable::VideoStats1Min)}));
+    report.put("rows", json!({"bronze": rows(&commits, LakeTable::RawEvents), "gold": rows(&commits, LakeTable::VideoStats1Min)}));
     report.check("max_cpu_s_per_million", args.max_cpu_s_per_million, Limit::AtMost, Some(cpu));
     report.check("max_peak_resident_mib", args.max_peak_resident_mib, Limit::AtMost, Some(peak));
     let bronze_p95 = bronze.map(|latencies| latencies.p95_s);
@@ -152,7 +152,7 @@ fn measure(args: &LiveArgs, binary: &EngineBinary, topic: &str) -> anyhow::Resul
     Ok(report.finish())
 }
 
-fn rows(commits: &[SeenCommit], table: HotTable) -> u64 {
+fn rows(commits: &[SeenCommit], table: LakeTable) -> u64 {
     commits.iter().filter(|commit| commit.table == table).map(|commit| commit.rows).sum()
 }
 
@@ -203,7 +203,7 @@ fn observe(
 /// Records that bronze holds.
 fn committed_records(commits: &[SeenCommit], topic: &str) -> f64 {
     let mut next: HashMap<i32, i64> = HashMap::new();
-    for commit in commits.iter().filter(|commit| commit.table == HotTable::RawEvents) {
+    for commit in commits.iter().filter(|commit| commit.table == LakeTable::RawEvents) {
         next.extend(commit.next_offsets(topic));
     }
     next.values().sum::<i64>() as f64
@@ -220,7 +220,7 @@ fn settle(
     let partitions = sent.intended_ms.iter().filter(|times| !times.is_empty()).count();
     let last_end = latency::window_ends(sent.started_ms, sent.ended_ms() - watermark_delay_ms).pop();
     let is_settled = |commits: &[SeenCommit]| {
-        let in_gold = commits.iter().rfind(|commit| commit.table == HotTable::VideoStats1Min);
+        let in_gold = commits.iter().rfind(|commit| commit.table == LakeTable::VideoStats1Min);
         let closed = in_gold.map(|commit| latency::closed_through_ms(commit, topic)).unwrap_or_default();
         let has_windows = last_end
             .is_none_or(|end| closed.iter().filter(|(_, through)| *through >= end).count() == partitions);

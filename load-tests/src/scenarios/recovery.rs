@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use chrono::Utc;
 use clap::{Args, ValueEnum};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -183,7 +183,7 @@ fn arguments(args: &RecoveryArgs, topic: &str, data_dir: &Path) -> RunArguments 
 fn wait_for_bronze(engine: &mut Engine, watch: &LakeWatch) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let has_bronze =
-        |commits: &[SeenCommit]| commits.iter().any(|commit| commit.table == HotTable::RawEvents);
+        |commits: &[SeenCommit]| commits.iter().any(|commit| commit.table == LakeTable::RawEvents);
     while !watch.ask(has_bronze)? {
         engine.ensure_alive()?;
         ensure!(Instant::now() < deadline, "the engine commits nothing within {PATIENCE:?}");
@@ -193,9 +193,9 @@ fn wait_for_bronze(engine: &mut Engine, watch: &LakeWatch) -> anyhow::Result<()>
 }
 
 fn before(commits: &[SeenCommit], topic: &str) -> Before {
-    let last = |table: HotTable| commits.iter().rfind(|commit| commit.table == table);
-    let bronze_next = last(HotTable::RawEvents).map(|commit| commit.next_offsets(topic)).unwrap_or_default();
-    let gold = last(HotTable::VideoStats1Min).and_then(|commit| commit.ledger.as_ref());
+    let last = |table: LakeTable| commits.iter().rfind(|commit| commit.table == table);
+    let bronze_next = last(LakeTable::RawEvents).map(|commit| commit.next_offsets(topic)).unwrap_or_default();
+    let gold = last(LakeTable::VideoStats1Min).and_then(|commit| commit.ledger.as_ref());
     let replay_from = |partition: &i32| {
         gold.and_then(|ledger| ledger.partition(topic, *partition)).map_or(0, |entry| entry.replay_from)
     };
@@ -221,7 +221,7 @@ fn recover(
     loop {
         let now_ms = Utc::now().timestamp_millis();
         watch.ask(|commits| {
-            let new = commits[before.commits..].iter().filter(|commit| commit.table == HotTable::RawEvents);
+            let new = commits[before.commits..].iter().filter(|commit| commit.table == LakeTable::RawEvents);
             for commit in new {
                 let next = commit.next_offsets(topic);
                 let is_fresh =
@@ -276,7 +276,7 @@ fn recover(
 
 /// Whether gold has every window of every partition that ends at or before this, milliseconds since the epoch.
 fn holds_windows_until(commits: &[SeenCommit], topic: &str, due_ms: i64) -> bool {
-    let Some(gold) = commits.iter().rfind(|commit| commit.table == HotTable::VideoStats1Min) else {
+    let Some(gold) = commits.iter().rfind(|commit| commit.table == LakeTable::VideoStats1Min) else {
         // No window has been closed before the first one is due; then gold's first commit is still to come.
         return false;
     };
@@ -291,7 +291,7 @@ mod tests {
 
     use super::*;
 
-    fn commit(table: HotTable, entries: &[PartitionLedger]) -> SeenCommit {
+    fn commit(table: LakeTable, entries: &[PartitionLedger]) -> SeenCommit {
         let mut ledger = Ledger::new("cluster", "decoder");
         let topic = ledger.topics.entry("t".to_owned()).or_default();
         topic.extend(entries.iter().cloned().enumerate().map(|(partition, entry)| (partition as i32, entry)));
@@ -302,7 +302,7 @@ mod tests {
     fn what_is_replayed_lies_between_gold_and_bronze() {
         let bronze = [100, 50].map(|next| PartitionLedger { next, ..Default::default() });
         let gold = [70, 60].map(|replay_from| PartitionLedger { replay_from, ..Default::default() });
-        let commits = [commit(HotTable::VideoStats1Min, &gold), commit(HotTable::RawEvents, &bronze)];
+        let commits = [commit(LakeTable::VideoStats1Min, &gold), commit(LakeTable::RawEvents, &bronze)];
         let found = before(&commits, "t");
         assert_eq!((found.commits, found.replay_records), (2, 30));
         assert_eq!(found.bronze_next, HashMap::from([(0, 100), (1, 50)]));
@@ -316,7 +316,7 @@ mod tests {
             closed_through: Some(through_ms * 1_000),
             ..Default::default()
         };
-        let commits = [commit(HotTable::VideoStats1Min, &[closed(120_000), closed(60_000)])];
+        let commits = [commit(LakeTable::VideoStats1Min, &[closed(120_000), closed(60_000)])];
         assert!(holds_windows_until(&commits, "t", 119_999));
         assert!(!holds_windows_until(&commits, "t", 120_000));
         assert!(!holds_windows_until(&[], "t", 0));

@@ -1,7 +1,7 @@
 //! Whether the ledgers can be relied on, and agree about what they describe.
 
 use pulselake_ledger::Ledger;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use crate::inspect::ledgers::Ledgers;
 use crate::inspect::report::{Check, Checks};
@@ -9,7 +9,7 @@ use crate::inspect::report::{Check, Checks};
 const TRUSTED: &str = "ledger.trusted";
 
 /// The check that fails for a table whose ledger can't be relied on; `reason` says what to do.
-pub(crate) fn untrusted(table: HotTable, reason: &str) -> Vec<Check> {
+pub(crate) fn untrusted(table: LakeTable, reason: &str) -> Vec<Check> {
     let mut checks = Checks::of(table.full_name());
     checks.holds(TRUSTED, false, "property and snapshot to agree", reason.to_owned());
     checks.into_list()
@@ -18,9 +18,9 @@ pub(crate) fn untrusted(table: HotTable, reason: &str) -> Vec<Check> {
 /// The checks of trusted ledgers.
 pub(crate) fn ledger_checks(ledgers: &Ledgers) -> Vec<Check> {
     let tables = [
-        (HotTable::InvalidEventsContent, &ledgers.quarantine),
-        (HotTable::RawEvents, &ledgers.bronze),
-        (HotTable::VideoStats1Min, &ledgers.gold),
+        (LakeTable::InvalidEventsContent, &ledgers.quarantine),
+        (LakeTable::RawEvents, &ledgers.bronze),
+        (LakeTable::VideoStats1Min, &ledgers.gold),
     ];
     let mut list = Vec::new();
     for (table, ledger) in tables {
@@ -29,7 +29,7 @@ pub(crate) fn ledger_checks(ledgers: &Ledgers) -> Vec<Check> {
         checks.holds(TRUSTED, true, "property and snapshot to agree", found.to_owned());
         list.extend(checks.into_list());
     }
-    let present: Vec<(HotTable, &Ledger)> =
+    let present: Vec<(LakeTable, &Ledger)> =
         tables.into_iter().filter_map(|(table, ledger)| Some((table, ledger.as_ref()?))).collect();
     let mut checks = Checks::of("all tables");
     let sources = distinct(&present, |ledger| &ledger.cluster_id);
@@ -50,10 +50,10 @@ pub(crate) fn ledger_checks(ledgers: &Ledgers) -> Vec<Check> {
 }
 
 fn distinct<'a>(
-    present: &[(HotTable, &'a Ledger)],
+    present: &[(LakeTable, &'a Ledger)],
     part: impl Fn(&'a Ledger) -> &'a String,
-) -> Vec<(HotTable, &'a str)> {
-    let mut found: Vec<(HotTable, &str)> = Vec::new();
+) -> Vec<(LakeTable, &'a str)> {
+    let mut found: Vec<(LakeTable, &str)> = Vec::new();
     for &(table, ledger) in present {
         if found.iter().all(|(_, known)| *known != part(ledger)) {
             found.push((table, part(ledger)));
@@ -62,7 +62,7 @@ fn distinct<'a>(
     found
 }
 
-fn listed(found: &[(HotTable, &str)]) -> String {
+fn listed(found: &[(LakeTable, &str)]) -> String {
     match found {
         [] => "none yet".to_owned(),
         [(_, only)] => (*only).to_owned(),

@@ -11,7 +11,7 @@ use iceberg::spec::Datum;
 use pulselake_decode::EventDecoder;
 use pulselake_lake::{Lake, TableWriter};
 use pulselake_ledger::{Ledger, OffsetRanges, ReplayLedger};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_model::{ErrorCode, RawBatch};
 
 use super::{ReplayReport, ReplaySettings, commit, replayed_of, replayed_with};
@@ -35,7 +35,7 @@ pub(super) async fn take(
     let mut judge = Judge::new(settings, head, &before);
     let mut writer = match report.dry_run {
         true => None,
-        false => Some(TableWriter::new(lake, HotTable::RawEvents, settings.writer).await?),
+        false => Some(TableWriter::new(lake, LakeTable::RawEvents, settings.writer).await?),
     };
     let filter = Reference::new("source_topic").equal_to(Datum::string(&topic));
     let mut batches = views.quarantine.scan(&COLUMNS, Some(filter), Some(ROWS_WITH_VALUES)).await?;
@@ -49,7 +49,7 @@ pub(super) async fn take(
     let Some(written) = writer.filter(|_| !judge.taken.is_empty()) else { return Ok(()) };
     let files = written.close().await?;
     let after = replayed_with(&before, &judge.taken);
-    commit(lake, HotTable::RawEvents, head, files, (topic, after)).await?;
+    commit(lake, LakeTable::RawEvents, head, files, (topic, after)).await?;
     Ok(())
 }
 

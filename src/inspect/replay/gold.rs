@@ -11,7 +11,7 @@ use pulselake_actors::gold_rows::{PartitionRows, to_batch};
 use pulselake_decode::{event_id_hash, watch_time_ms};
 use pulselake_lake::{Lake, TableView, TableWriter};
 use pulselake_ledger::OffsetRanges;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use pulselake_model::{EventType, GoldRow, WindowCounters};
 use pulselake_window::window_start_us;
 
@@ -25,8 +25,8 @@ const MOST_INTERVALS: usize = 32;
 /// Brings gold up to bronze's replays; `None` where it is.
 pub(super) async fn take(lake: &Lake, settings: &ReplaySettings) -> Result<Option<GoldReport>> {
     let topic = &settings.decode.source_topic;
-    let gold = lake.view(HotTable::VideoStats1Min).await?.ledger()?;
-    let bronze = lake.view(HotTable::RawEvents).await?;
+    let gold = lake.view(LakeTable::VideoStats1Min).await?.ledger()?;
+    let bronze = lake.view(LakeTable::RawEvents).await?;
     let Some(bronze_ledger) = bronze.ledger()? else { return Ok(None) };
     let todo = outstanding(&bronze_ledger, gold.as_ref(), topic);
     if todo.is_empty() {
@@ -61,7 +61,7 @@ pub(super) async fn take(lake: &Lake, settings: &ReplaySettings) -> Result<Optio
     report.rows = rows.values().map(|windows| windows.len() as u64).sum();
     let files = write_rows(lake, settings, rows, revision).await?;
     let identity = gold.as_ref().unwrap_or(&bronze_ledger);
-    commit(lake, HotTable::VideoStats1Min, identity, files, (topic.clone(), after)).await?;
+    commit(lake, LakeTable::VideoStats1Min, identity, files, (topic.clone(), after)).await?;
     Ok(Some(report))
 }
 
@@ -87,7 +87,7 @@ async fn write_rows(
         .map(|(partition, rows)| PartitionRows { partition: *partition, rows, correction_revision: revision })
         .collect();
     let batch = to_batch(&parts, Utc::now().timestamp_micros())?;
-    let mut writer = TableWriter::new(lake, HotTable::VideoStats1Min, settings.writer).await?;
+    let mut writer = TableWriter::new(lake, LakeTable::VideoStats1Min, settings.writer).await?;
     writer.write(&batch).await?;
     Ok(writer.close().await?)
 }

@@ -16,7 +16,7 @@ use iceberg::spec::DataFile;
 use pulselake_decode::DecodeSettings;
 use pulselake_lake::{CommitError, Lake, LedgeredAppend, Receipt, WriterOptions};
 use pulselake_ledger::{Ledger, OffsetRanges, ReplayLedger};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -137,7 +137,7 @@ fn replayed_with(before: &ReplayLedger, offsets: &BTreeMap<i32, OffsetRanges>) -
 /// Commits files together with the topic's replay entry.
 async fn commit(
     lake: &Lake,
-    table: HotTable,
+    table: LakeTable,
     identity: &Ledger,
     files: Vec<DataFile>,
     replayed: (String, ReplayLedger),
@@ -148,6 +148,7 @@ async fn commit(
         fingerprint: identity.fingerprint.clone(),
         advances: Vec::new(),
         files,
+        deletes: Vec::new(),
         replayed: Some(replayed),
     };
     let error = match lake.append(table, &request).await {

@@ -53,7 +53,7 @@ fn stream() -> RawBatch {
     raw
 }
 
-async fn commit_rows(lake: &Lake, table: HotTable, batch: &RecordBatch, advances: Vec<Advance>) {
+async fn commit_rows(lake: &Lake, table: LakeTable, batch: &RecordBatch, advances: Vec<Advance>) {
     let mut writer = TableWriter::new(lake, table, WriterOptions::default()).await.unwrap();
     writer.write(batch).await.unwrap();
     let request = LedgeredAppend {
@@ -62,6 +62,7 @@ async fn commit_rows(lake: &Lake, table: HotTable, batch: &RecordBatch, advances
         fingerprint: settings(STRICT_BYTES).decode.fingerprint(),
         advances,
         files: writer.close().await.unwrap(),
+        deletes: Vec::new(),
         replayed: None,
     };
     lake.append(table, &request).await.unwrap();
@@ -88,19 +89,19 @@ impl Place {
             ..LakeSettings::new("", "")
         };
         let lake = Lake::open(&lake_settings, OpenMode::CreateIfMissing).await.unwrap();
-        lake.ensure_tables().await.unwrap();
+        lake.ensure_tables(&LakeTable::OF_EVENTS).await.unwrap();
         let decoded = EventDecoder::new(settings(STRICT_BYTES).decode).decode(&stream(), 7);
         assert_eq!(decoded.columns.offset, [0]);
         let counts = Counts { records: 6, quarantined: 5, ..Counts::default() };
         let advances = || vec![advance(0, 6, counts)];
-        commit_rows(&lake, HotTable::InvalidEventsContent, &decoded.invalid, advances()).await;
-        commit_rows(&lake, HotTable::RawEvents, &decoded.events, advances()).await;
+        commit_rows(&lake, LakeTable::InvalidEventsContent, &decoded.invalid, advances()).await;
+        commit_rows(&lake, LakeTable::RawEvents, &decoded.events, advances()).await;
         let mut counters = WindowCounters::default();
         counters.add(EventType::Like, 5);
         let rows = [GoldRow { video_id: "v".into(), window_start_us: 0, is_correction: false, counters }];
         let parts = [PartitionRows { partition: 0, rows: &rows, correction_revision: 1 }];
         let batch = to_batch(&parts, 7).unwrap();
-        commit_rows(&lake, HotTable::VideoStats1Min, &batch, advances()).await;
+        commit_rows(&lake, LakeTable::VideoStats1Min, &batch, advances()).await;
         Self { _directory: directory, lake }
     }
 
@@ -121,7 +122,7 @@ impl Place {
         audit(&self.lake).await.unwrap()
     }
 
-    async fn records(&self, table: HotTable) -> u64 {
+    async fn records(&self, table: LakeTable) -> u64 {
         self.lake.table_overview(table).await.unwrap().records
     }
 }
@@ -139,22 +140,22 @@ async fn what_is_valid_now_enters_once() {
     let gold = report.gold.unwrap();
     // Offset 2 repeats 1, and 3 repeats what the stream had at 0.
     assert_eq!((gold.records, gold.duplicates, gold.rows, gold.revision), (4, 2, 2, -1));
-    assert_eq!(place.records(HotTable::RawEvents).await, 5);
+    assert_eq!(place.records(LakeTable::RawEvents).await, 5);
     let first = place.audit().await;
     assert_eq!(names(&first, Status::Failed), [""; 0], "{}", first.to_text());
 
     let again = place.replay(10_000).await;
     assert_eq!((again.taken_records(), again.taken_before, again.gold), (0, 4, None));
-    assert_eq!(place.records(HotTable::RawEvents).await, 5);
-    assert_eq!(place.records(HotTable::VideoStats1Min).await, 3);
+    assert_eq!(place.records(LakeTable::RawEvents).await, 5);
+    assert_eq!(place.records(LakeTable::VideoStats1Min).await, 3);
 }
 
 #[tokio::test]
 async fn replay_keeps_the_streams_identity_and_the_records_place() {
     let place = Place::filled().await;
-    let before = place.lake.ledger(HotTable::RawEvents).await.unwrap().unwrap();
+    let before = place.lake.ledger(LakeTable::RawEvents).await.unwrap().unwrap();
     place.replay(10_000).await;
-    let after = place.lake.ledger(HotTable::RawEvents).await.unwrap().unwrap();
+    let after = place.lake.ledger(LakeTable::RawEvents).await.unwrap().unwrap();
     assert_eq!((&after.topics, &after.fingerprint), (&before.topics, &before.fingerprint));
     assert_eq!(after.replayed[TOPIC].offsets[&0].iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
 }
@@ -169,7 +170,7 @@ async fn a_replay_that_ended_between_its_commits_is_completed_by_the_next() {
     let report = place.replay(10_000).await;
     let gold = report.gold.unwrap();
     assert_eq!((report.taken.len(), gold.records, gold.left_over, gold.duplicates), (0, 4, 4, 2));
-    assert_eq!(place.records(HotTable::RawEvents).await, 5);
+    assert_eq!(place.records(LakeTable::RawEvents).await, 5);
     assert_eq!(names(&place.audit().await, Status::Note), [""; 0]);
 }
 
@@ -194,8 +195,8 @@ async fn a_dry_run_writes_nothing() {
     let place = Place::filled().await;
     let report = replay(&place.lake, &settings(10_000), true).await.unwrap();
     assert_eq!((report.taken_records(), report.gold.unwrap().records), (4, 4));
-    assert_eq!(place.records(HotTable::RawEvents).await, 1);
-    assert!(place.lake.ledger(HotTable::RawEvents).await.unwrap().unwrap().replayed.is_empty());
+    assert_eq!(place.records(LakeTable::RawEvents).await, 1);
+    assert!(place.lake.ledger(LakeTable::RawEvents).await.unwrap().unwrap().replayed.is_empty());
 }
 
 #[tokio::test]
@@ -206,7 +207,7 @@ async fn the_engines_commits_carry_a_replay_along() {
     raw.push(6, None, event("later", 4_000, 0).as_bytes());
     let decoded = EventDecoder::new(settings(STRICT_BYTES).decode).decode(&raw, 7);
     let counts = Counts { records: 7, quarantined: 5, ..Counts::default() };
-    commit_rows(&place.lake, HotTable::RawEvents, &decoded.events, vec![advance(1, 7, counts)]).await;
+    commit_rows(&place.lake, LakeTable::RawEvents, &decoded.events, vec![advance(1, 7, counts)]).await;
     let again = place.replay(10_000).await;
     assert_eq!((again.taken_records(), again.taken_before, again.gold), (0, 4, None));
     let report = place.audit().await;
@@ -222,7 +223,7 @@ async fn of_two_replays_at_once_one_is_told_to_run_again() {
     let mut late = ReplayReport { topic: TOPIC.into(), ..ReplayReport::default() };
     let outcome = bronze::take(&place.lake, &settings(10_000), &views, &head, &mut late).await;
     assert!(format!("{:#}", outcome.unwrap_err()).contains("another replay has committed meanwhile"));
-    assert_eq!(place.records(HotTable::RawEvents).await, 5);
+    assert_eq!(place.records(LakeTable::RawEvents).await, 5);
 }
 
 #[tokio::test]
@@ -234,7 +235,7 @@ async fn what_bronze_has_not_passed_waits() {
     let decoded = EventDecoder::new(settings(STRICT_BYTES).decode).decode(&raw, 7);
     let counts = Counts { records: 7, quarantined: 6, ..Counts::default() };
     let advances = vec![advance(1, 7, counts)];
-    commit_rows(&place.lake, HotTable::InvalidEventsContent, &decoded.invalid, advances).await;
+    commit_rows(&place.lake, LakeTable::InvalidEventsContent, &decoded.invalid, advances).await;
     let report = place.replay(10_000).await;
     assert_eq!((report.taken_records(), report.ahead_of_bronze), (4, 1));
     let report = place.audit().await;

@@ -26,9 +26,9 @@ fn endings(kind: Kind) -> &'static str {
 
 /// Answers the first question for the table with what it was before.
 #[derive(Debug)]
-struct Stale {
-    inner: Arc<dyn Catalog>,
-    old: Mutex<Option<Table>>,
+pub struct Stale {
+    pub inner: Arc<dyn Catalog>,
+    pub old: Mutex<Option<Table>>,
 }
 
 #[async_trait]

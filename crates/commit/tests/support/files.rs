@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use iceberg::arrow::{arrow_schema_to_schema, schema_to_arrow_schema};
 use iceberg::spec::{
@@ -40,10 +41,11 @@ fn partition_key(table: &Table, category: &str) -> PartitionKey {
 
 fn rows(table: &Table, category: &str, ids: &[i64]) -> RecordBatch {
     let schema = Arc::new(schema_to_arrow_schema(table.metadata().current_schema()).unwrap());
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(Int64Array::from(ids.to_vec())),
-        Arc::new(StringArray::from(vec![category; ids.len()])),
-    ];
+    let numbers: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
+    let mut columns: Vec<ArrayRef> =
+        vec![numbers.clone(), Arc::new(StringArray::from(vec![category; ids.len()]))];
+    // Columns that came later hold the id too, each in its type.
+    columns.extend(schema.fields().iter().skip(2).map(|field| cast(&numbers, field.data_type()).unwrap()));
     RecordBatch::try_new(schema, columns).unwrap()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `config/pulselake.toml` explains each of them; `rules.rs` says what is allowed; tests hold the three together.
 
+mod changes;
 mod engine;
 mod maintenance;
 mod service;
@@ -13,6 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use changes::ChangeSettings;
 pub use engine::{DecodeSettings, EngineSettings, SupervisionSettings, WindowSettings};
 pub use maintenance::MaintenanceSettings;
 pub use service::{HttpSettings, LogFormat, LogLevel, LogSettings};
@@ -46,6 +48,8 @@ pub struct Settings {
     pub bronze: BronzeSettings,
     /// The gold table's commits.
     pub gold: GoldSettings,
+    /// Dimensions that follow an operational database.
+    pub cdc: ChangeSettings,
     /// Catalog and warehouse.
     pub lake: LakeSettings,
     /// A REST catalog.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use pulselake_lake::{Lake, LakeSettings, OpenMode};
 use pulselake_model::schema;
+use pulselake_model::tables::LakeTable;
 use rand::prelude::*;
 use tempfile::TempDir;
 
@@ -164,6 +165,6 @@ pub async fn lake() -> (TempDir, Lake) {
         ..LakeSettings::new("", "")
     };
     let lake = Lake::open(&settings, OpenMode::CreateIfMissing).await.unwrap();
-    lake.ensure_tables().await.unwrap();
+    lake.ensure_tables(&LakeTable::OF_EVENTS).await.unwrap();
     (directory, lake)
 }

@@ -41,10 +41,15 @@ fn datum(data_type: &DataType, bytes: &[u8]) -> Option<Datum> {
     Some(match data_type {
         DataType::Utf8 => Datum::string(std::str::from_utf8(bytes).ok()?),
         DataType::Int32 => Datum::int(i32::from_le_bytes(bytes.try_into().ok()?)),
+        DataType::Boolean => Datum::bool(*bytes.first()? != 0),
+        DataType::Date32 => Datum::date(i32::from_le_bytes(bytes.try_into().ok()?)),
+        DataType::Float32 => Datum::float(f32::from_le_bytes(bytes.try_into().ok()?)),
+        DataType::Float64 => Datum::double(f64::from_le_bytes(bytes.try_into().ok()?)),
         DataType::Int64 => Datum::long(i64::from_le_bytes(bytes.try_into().ok()?)),
         DataType::Timestamp(_, Some(_)) => {
             Datum::timestamptz_micros(i64::from_le_bytes(bytes.try_into().ok()?))
         }
+        // Bytes of a decimal are in another order than Iceberg's.
         _ => return None,
     })
 }

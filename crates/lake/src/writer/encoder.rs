@@ -1,19 +1,19 @@
 //! All open files of one flush: the part of a [`crate::TableWriter`] that only computes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef as ArrowSchemaRef;
 use bytes::Bytes;
 use iceberg::spec::{DataFile, TableMetadata};
 use parquet::file::properties::WriterProperties;
-use pulselake_model::tables::HotTable;
 
+use crate::LakeError;
+use crate::writer::WriterOptions;
+use crate::writer::layout::FileLayout;
 use crate::writer::parquet_file::ParquetFile;
 use crate::writer::partition::{PartitionKey, Partitioner};
 use crate::writer::properties::writer_properties;
-use crate::writer::{WriterOptions, check_columns};
-use crate::{LakeError, tables};
 
 /// Encoded bytes go out in pieces of at least this size; smaller files go out whole when they are closed.
 const PIECE_BYTES: usize = 1 << 20;
@@ -47,10 +47,9 @@ pub(crate) struct Pending {
 
 /// Encodes batches into one open file per partition.
 pub(crate) struct Encoder {
-    table: HotTable,
     partitioner: Partitioner,
     files: BTreeMap<PartitionKey, ParquetFile>,
-    arrow_schema: ArrowSchemaRef,
+    layout: Arc<FileLayout>,
     spec_id: i32,
     properties: WriterProperties,
     target_file_bytes: usize,
@@ -63,18 +62,16 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn new(
-        table: HotTable,
+        layout: FileLayout,
         metadata: &TableMetadata,
         options: WriterOptions,
         max_buffered_bytes: usize,
     ) -> Result<Self, LakeError> {
-        let arrow_schema = tables::arrow_write_schema(table);
         Ok(Self {
-            table,
-            partitioner: Partitioner::new(table)?,
+            partitioner: Partitioner::for_schema(layout.table, &layout.schema)?,
             files: BTreeMap::new(),
-            properties: writer_properties(table, &arrow_schema, options),
-            arrow_schema,
+            properties: writer_properties(layout.table, &layout.schema, options),
+            layout: Arc::new(layout),
             spec_id: metadata.default_partition_spec_id(),
             target_file_bytes: options.target_file_bytes,
             max_buffered_bytes,
@@ -86,9 +83,9 @@ impl Encoder {
 
     /// Adds the rows of `batch`; returns the time partitions it touched.
     pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<i32>, LakeError> {
-        check_columns(self.table, batch)?;
+        let fitting = self.layout.fit(batch)?;
         let mut touched = Vec::new();
-        for (key, part) in self.partitioner.split(batch)? {
+        for (key, part) in self.partitioner.split(&fitting)? {
             if touched.last() != Some(&key.time) {
                 touched.push(key.time);
             }
@@ -108,7 +105,7 @@ impl Encoder {
         let directory = self.partitioner.directory(key);
         let location = format!("{}/{directory}/{}-{}.parquet", self.data_location, self.id, self.file_number);
         self.file_number += 1;
-        ParquetFile::new(self.table, location, partition, self.arrow_schema.clone(), self.properties.clone())
+        ParquetFile::new(self.layout.clone(), location, partition, self.properties.clone())
     }
 
     /// Ends row groups until memory is within its bound; returns what has to be written out.

@@ -1,19 +1,19 @@
 //! One Parquet file being encoded, and the [`DataFile`] that describes it to Iceberg.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch, StringArray};
-use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Struct};
+use iceberg::spec::{DataFile, DataFileBuilder, DataFileFormat, Struct};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
-use pulselake_model::tables::HotTable;
 
 use crate::LakeError;
 use crate::writer::bounds::column_bounds;
+use crate::writer::layout::{FileLayout, field_id};
 use crate::writer::properties::bounds_without_statistics;
 use crate::writer::text_bounds::TextBounds;
 
@@ -22,7 +22,7 @@ pub(crate) struct ParquetFile {
     /// Where it will be.
     pub location: String,
     partition: Struct,
-    schema: SchemaRef,
+    layout: Arc<FileLayout>,
     encoder: ArrowWriter<Vec<u8>>,
     null_counts: Vec<u64>,
     /// By column; `None` where Parquet's statistics give the bounds, or nothing does.
@@ -32,22 +32,22 @@ pub(crate) struct ParquetFile {
 
 impl ParquetFile {
     pub(crate) fn new(
-        table: HotTable,
+        layout: Arc<FileLayout>,
         location: String,
         partition: Struct,
-        schema: SchemaRef,
         properties: WriterProperties,
     ) -> Result<Self, LakeError> {
         let options = ArrowWriterOptions::new().with_properties(properties);
-        let encoder = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)
+        let encoder = ArrowWriter::try_new_with_options(Vec::new(), layout.schema.clone(), options)
             .map_err(|source| LakeError::Parquet { path: location.clone(), source })?;
-        let null_counts = vec![0; schema.fields().len()];
-        let text_bounds = schema
+        let null_counts = vec![0; layout.schema.fields().len()];
+        let text_bounds = layout
+            .schema
             .fields()
             .iter()
-            .map(|field| bounds_without_statistics(table, field).then(TextBounds::default))
+            .map(|field| bounds_without_statistics(layout.table, field).then(TextBounds::default))
             .collect();
-        Ok(Self { location, partition, schema, encoder, null_counts, text_bounds, rows: 0 })
+        Ok(Self { location, partition, layout, encoder, null_counts, text_bounds, rows: 0 })
     }
 
     pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
@@ -106,22 +106,29 @@ impl ParquetFile {
         file_bytes: u64,
         spec_id: i32,
     ) -> Result<DataFile, LakeError> {
-        let ids = 1..;
         let (mut sizes, mut values, mut nulls) = (HashMap::new(), HashMap::new(), HashMap::new());
         let (mut lower_bounds, mut upper_bounds) = (HashMap::new(), HashMap::new());
-        for ((column, field), id) in self.schema.fields().iter().enumerate().zip(ids) {
-            let compressed: i64 = metadata
-                .row_groups()
-                .iter()
-                .filter_map(|row_group| row_group.columns().get(column))
-                .map(|chunk| chunk.compressed_size())
-                .sum();
-            sizes.insert(id, compressed as u64);
-            values.insert(id, self.rows);
+        let descriptors = metadata.file_metadata().schema_descr();
+        for (leaf, descriptor) in descriptors.columns().iter().enumerate() {
+            let info = descriptor.self_type().get_basic_info();
+            if !info.has_id() {
+                continue;
+            }
+            let id = info.id();
+            let chunks =
+                || metadata.row_groups().iter().filter_map(move |row_group| row_group.columns().get(leaf));
+            sizes.insert(id, chunks().map(|chunk| chunk.compressed_size().max(0) as u64).sum());
+            values.insert(id, chunks().map(|chunk| chunk.num_values().max(0) as u64).sum());
+            let column = descriptors.get_column_root_idx(leaf);
+            let field = self.layout.schema.field(column);
+            // What is inside a list or a structure is not counted by rows, and prunes nothing.
+            if field_id(field) != Some(id) {
+                continue;
+            }
             nulls.insert(id, self.null_counts[column]);
             let bounds = match self.text_bounds[column] {
                 Some(own) => own.bounds(),
-                None => column_bounds(metadata, column, field.data_type()),
+                None => column_bounds(metadata, leaf, field.data_type()),
             };
             if let Some((lower, upper)) = bounds {
                 lower_bounds.insert(id, lower);
@@ -130,7 +137,7 @@ impl ParquetFile {
         }
         let offsets = metadata.row_groups().iter().filter_map(|row_group| row_group.file_offset()).collect();
         DataFileBuilder::default()
-            .content(DataContentType::Data)
+            .content(self.layout.content)
             .file_path(self.location.clone())
             .file_format(DataFileFormat::Parquet)
             .partition(self.partition.clone())
@@ -143,6 +150,7 @@ impl ParquetFile {
             .lower_bounds(lower_bounds)
             .upper_bounds(upper_bounds)
             .split_offsets(Some(offsets))
+            .equality_ids(self.layout.equality_ids.clone())
             .build()
             .map_err(|error| LakeError::Parquet {
                 path: self.location.clone(),

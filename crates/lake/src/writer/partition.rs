@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::take_record_batch;
+use arrow::datatypes::Schema;
 use iceberg::spec::{Literal, Struct, Transform};
 use iceberg::transform::{BoxedTransformFunction, create_transform_function};
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use crate::{LakeError, tables};
 
@@ -20,25 +21,29 @@ const DAY_US: i64 = 24 * HOUR_US;
 /// A partition's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartitionKey {
-    /// Hours or days since the epoch.
+    /// Hours or days since the epoch; 0 for tables that are not partitioned by time.
     pub time: i32,
-    /// Bucket of `video_id`; 0 for tables without buckets.
+    /// Bucket of the key; 0 for tables without buckets.
     pub bucket: i32,
 }
 
 /// Splits batches of one table.
 #[derive(Debug)]
 pub struct Partitioner {
-    table: HotTable,
-    time_column: usize,
-    unit_us: i64,
+    table: LakeTable,
+    /// Column and length of a partition, microseconds.
+    time: Option<(usize, i64)>,
     bucket: Option<(usize, BoxedTransformFunction)>,
 }
 
 impl Partitioner {
     /// For batches with the model's columns of `table`.
-    pub fn new(table: HotTable) -> Result<Self, LakeError> {
-        let schema = tables::model_schema(table);
+    pub fn new(table: LakeTable) -> Result<Self, LakeError> {
+        Self::for_schema(table, &tables::model_schema(table))
+    }
+
+    /// For batches of `schema`, which has the columns that the table is partitioned by.
+    pub(crate) fn for_schema(table: LakeTable, schema: &Schema) -> Result<Self, LakeError> {
         let bad = |reason: String| LakeError::BadBatch { table: table.full_name().to_string(), reason };
         let mut time = None;
         let mut bucket = None;
@@ -55,23 +60,26 @@ impl Partitioner {
                 other => return Err(bad(format!("partition transform {other} is not built in"))),
             }
         }
-        let (time_column, unit_us) = time.ok_or_else(|| bad("it has no time partition".to_string()))?;
-        Ok(Self { table, time_column, unit_us, bucket })
+        Ok(Self { table, time, bucket })
     }
 
     /// The partition tuple, in the order of the table's partition spec.
     pub(crate) fn tuple(&self, key: PartitionKey) -> Struct {
-        let time = if self.unit_us == DAY_US { Literal::date(key.time) } else { Literal::int(key.time) };
-        let bucket = self.bucket.as_ref().map(|_| Some(Literal::int(key.bucket)));
-        Struct::from_iter(std::iter::once(Some(time)).chain(bucket))
+        let time = self.time.map(|(_, unit_us)| match unit_us {
+            DAY_US => Literal::date(key.time),
+            _ => Literal::int(key.time),
+        });
+        let bucket = self.bucket.as_ref().map(|_| Literal::int(key.bucket));
+        Struct::from_iter(time.into_iter().chain(bucket).map(Some))
     }
 
     /// The partition's directory under `data/`, as Iceberg's own writers name it (the crate writes hours as numbers).
     pub(crate) fn directory(&self, key: PartitionKey) -> String {
+        let unit_us = self.time.map_or(DAY_US, |(_, unit_us)| unit_us);
         let start = i64::from(key.time)
-            .checked_mul(self.unit_us)
+            .checked_mul(unit_us)
             .and_then(chrono::DateTime::<chrono::Utc>::from_timestamp_micros);
-        let format = if self.unit_us == DAY_US { "%Y-%m-%d" } else { "%Y-%m-%d-%H" };
+        let format = if unit_us == DAY_US { "%Y-%m-%d" } else { "%Y-%m-%d-%H" };
         let time = start.map_or_else(|| key.time.to_string(), |moment| moment.format(format).to_string());
         let mut directory = String::new();
         for (_, name, transform) in tables::partition_fields(self.table) {
@@ -85,28 +93,36 @@ impl Partitioner {
 
     /// The parts of `batch`, each of one partition; rows of a partition keep their order.
     pub fn split(&self, batch: &RecordBatch) -> Result<Vec<(PartitionKey, RecordBatch)>, LakeError> {
-        let times = self.times(batch)?;
-        let Some(buckets) = self.buckets(batch)? else {
-            let values = times.values();
-            if let Some(time) = single_unit(values, self.unit_us) {
-                return Ok(vec![(PartitionKey { time, bucket: 0 }, batch.clone())]);
-            }
-            let keys = values.iter().map(|&us| PartitionKey { time: unit_of(us, self.unit_us), bucket: 0 });
+        let buckets = self.buckets(batch)?;
+        let Some((time_column, unit_us)) = self.time else {
+            let Some(buckets) = buckets else { return Err(self.bad("it is not partitioned")) };
+            let keys = buckets.values().iter().map(|&bucket| PartitionKey { time: 0, bucket });
             return self.gather(batch, keys);
         };
-        let keys = times
-            .values()
+        let values = self.times(batch, time_column)?.values();
+        let Some(buckets) = buckets else {
+            if let Some(time) = single_unit(values, unit_us) {
+                return Ok(vec![(PartitionKey { time, bucket: 0 }, batch.clone())]);
+            }
+            let keys = values.iter().map(|&us| PartitionKey { time: unit_of(us, unit_us), bucket: 0 });
+            return self.gather(batch, keys);
+        };
+        let keys = values
             .iter()
             .zip(buckets.values())
-            .map(|(&us, &bucket)| PartitionKey { time: unit_of(us, self.unit_us), bucket });
+            .map(|(&us, &bucket)| PartitionKey { time: unit_of(us, unit_us), bucket });
         self.gather(batch, keys)
     }
 
-    fn times<'a>(&self, batch: &'a RecordBatch) -> Result<&'a TimestampMicrosecondArray, LakeError> {
+    fn times<'a>(
+        &self,
+        batch: &'a RecordBatch,
+        column: usize,
+    ) -> Result<&'a TimestampMicrosecondArray, LakeError> {
         batch
             .columns()
-            .get(self.time_column)
-            .and_then(|column| column.as_any().downcast_ref::<TimestampMicrosecondArray>())
+            .get(column)
+            .and_then(|values| values.as_any().downcast_ref::<TimestampMicrosecondArray>())
             .ok_or_else(|| self.bad("the time column is not a timestamp in microseconds"))
     }
 

@@ -62,7 +62,7 @@ fn the_spec_s_hash_vectors_hold() {
 #[test]
 fn a_batch_of_one_hour_passes_untouched() {
     let batch = bronze(&[0, HOUR_US - 1, 5]);
-    let parts = Partitioner::new(HotTable::RawEvents).unwrap().split(&batch).unwrap();
+    let parts = Partitioner::new(LakeTable::RawEvents).unwrap().split(&batch).unwrap();
     assert_eq!(parts.len(), 1);
     assert!(Arc::ptr_eq(parts[0].1.column(0), batch.column(0)), "columns were copied");
 }
@@ -92,7 +92,7 @@ proptest! {
         let batch = bronze(&times);
         let mut seen = Vec::new();
         let mut last_key = None;
-        for (key, part) in Partitioner::new(HotTable::RawEvents).unwrap().split(&batch).unwrap() {
+        for (key, part) in Partitioner::new(LakeTable::RawEvents).unwrap().split(&batch).unwrap() {
             prop_assert!(last_key < Some(key), "a partition came twice or out of order");
             last_key = Some(key);
             let expected = crate_transform(Transform::Hour, part.column(1));
@@ -116,7 +116,7 @@ proptest! {
     ) {
         let batch = gold(&rows);
         let mut count = 0;
-        for (key, part) in Partitioner::new(HotTable::VideoStats1Min).unwrap().split(&batch).unwrap() {
+        for (key, part) in Partitioner::new(LakeTable::VideoStats1Min).unwrap().split(&batch).unwrap() {
             let days = crate_transform(Transform::Day, part.column(2));
             let buckets = crate_transform(Transform::Bucket(16), part.column(1));
             prop_assert!(days.as_primitive::<Date32Type>().values().iter().all(|&day| day == key.time));

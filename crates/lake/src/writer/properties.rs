@@ -1,4 +1,4 @@
-//! Parquet settings of the hot tables' files: what each column is encoded as, and what is counted of it.
+//! Parquet settings of the engine's files: what each column is encoded as, and what is counted of it.
 //!
 //! Promises files that every reader in use understands, Iceberg's vectorized one in Spark included: data pages of
 //! version 2 with the encodings PLAIN and dictionary, and DELTA_BINARY_PACKED for nearly sorted numbers. The reasons and
@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 
 use crate::tables;
 use crate::writer::WriterOptions;
@@ -23,7 +23,7 @@ const ROWS_PER_PAGE_CHECK: usize = 4_096;
 
 /// Parquet settings of the files of `table`, whose columns are `schema`'s.
 pub(crate) fn writer_properties(
-    table: HotTable,
+    table: LakeTable,
     schema: &SchemaRef,
     options: WriterOptions,
 ) -> WriterProperties {
@@ -36,6 +36,8 @@ pub(crate) fn writer_properties(
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(options.row_group_rows.max(1)))
         .set_data_page_size_limit(PAGE_BYTES)
+        // Each column says for itself; what is inside lists needs none.
+        .set_statistics_enabled(EnabledStatistics::None)
         .set_write_batch_size(ROWS_PER_PAGE_CHECK)
         .set_created_by(concat!("pulselake ", env!("CARGO_PKG_VERSION")).to_string());
     for field in schema.fields() {
@@ -54,13 +56,13 @@ pub(crate) fn writer_properties(
 /// [`crate::writer::text_bounds::TextBounds`].
 ///
 /// A row group of bronze holds all videos, users and types: its own minima would prune nothing that the file's don't.
-pub(crate) fn bounds_without_statistics(table: HotTable, field: &Field) -> bool {
-    table == HotTable::RawEvents
+pub(crate) fn bounds_without_statistics(table: LakeTable, field: &Field) -> bool {
+    table == LakeTable::RawEvents
         && *field.data_type() == DataType::Utf8
         && !tables::without_bounds(field.name())
 }
 
-fn statistics(table: HotTable, field: &Field) -> EnabledStatistics {
+fn statistics(table: LakeTable, field: &Field) -> EnabledStatistics {
     if tables::without_bounds(field.name()) || bounds_without_statistics(table, field) {
         return EnabledStatistics::None;
     }
@@ -71,8 +73,8 @@ fn statistics(table: HotTable, field: &Field) -> EnabledStatistics {
 }
 
 /// The encoding of a column that gets no dictionary.
-fn encoding_without_dictionary(table: HotTable, field: &Field) -> Option<Encoding> {
-    if table == HotTable::RawEvents && is_constant_per_batch(field.name()) {
+fn encoding_without_dictionary(table: LakeTable, field: &Field) -> Option<Encoding> {
+    if table == LakeTable::RawEvents && is_constant_per_batch(field.name()) {
         // Zstandard passes over a repetition faster than a dictionary looks one value up, and leaves nothing of it either.
         return Some(Encoding::PLAIN);
     }
@@ -81,7 +83,7 @@ fn encoding_without_dictionary(table: HotTable, field: &Field) -> Option<Encodin
         return Some(Encoding::DELTA_BINARY_PACKED);
     }
     // Values that hardly repeat: a dictionary would be built, given up, and paid for.
-    is_high_entropy(field.name()).then_some(Encoding::PLAIN)
+    is_high_entropy(table, field.name()).then_some(Encoding::PLAIN)
 }
 
 fn is_nearly_sorted(field: &Field) -> bool {
@@ -92,9 +94,19 @@ fn is_constant_per_batch(column: &str) -> bool {
     matches!(column, "schema_version" | "source_topic" | "source_partition" | "ingested_at")
 }
 
-fn is_high_entropy(column: &str) -> bool {
+fn is_high_entropy(table: LakeTable, column: &str) -> bool {
+    // In a dimension, a key comes once; in the history, mostly once a file.
+    if tables::dimension_of(table).is_some_and(|entity| entity.key_column() == column) {
+        return true;
+    }
     matches!(
         column,
-        "event_id" | "user_id" | "payload_json" | "header_extra_json" | "invalid_event_id" | "raw_value"
+        "event_id"
+            | "user_id"
+            | "payload_json"
+            | "header_extra_json"
+            | "invalid_event_id"
+            | "raw_value"
+            | "version_hash"
     )
 }

@@ -14,10 +14,10 @@ use pulselake_lake::{
 };
 use pulselake_ledger::{Advance, Counts, Ledger, PartitionLedger};
 use pulselake_model::schema;
-use pulselake_model::tables::HotTable;
+use pulselake_model::tables::LakeTable;
 use tempfile::TempDir;
 
-pub const BRONZE: HotTable = HotTable::RawEvents;
+pub const BRONZE: LakeTable = LakeTable::RawEvents;
 pub const HOUR_US: i64 = 3_600_000_000;
 
 pub struct Place {
@@ -44,16 +44,16 @@ impl Place {
 
     pub async fn lake(&self) -> Lake {
         let lake = Lake::open(&self.settings(), OpenMode::CreateIfMissing).await.unwrap();
-        lake.ensure_tables().await.unwrap();
+        lake.ensure_tables(&LakeTable::OF_EVENTS).await.unwrap();
         lake
     }
 
-    pub fn table_directory(&self, table: HotTable) -> PathBuf {
+    pub fn table_directory(&self, table: LakeTable) -> PathBuf {
         self.path().join("warehouse").join(table.namespace()).join(table.name())
     }
 
     /// Files below the table's directory whose name ends so.
-    pub fn files(&self, table: HotTable, suffix: &str) -> Vec<PathBuf> {
+    pub fn files(&self, table: LakeTable, suffix: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut pending = vec![self.table_directory(table)];
         while let Some(directory) = pending.pop() {
@@ -112,6 +112,7 @@ pub fn request(advances: Vec<Advance>) -> LedgeredAppend {
         fingerprint: "decoder-1".into(),
         advances,
         files: vec![],
+        deletes: Vec::new(),
         replayed: None,
     }
 }

@@ -80,14 +80,19 @@ pub fn plan(facts: &TableFacts, policy: &TablePolicy, now_us: i64) -> Compaction
     CompactionPlan { groups, rewrite_manifests: manifests_are_bad(&facts.manifests, policy) }
 }
 
-/// Whether a partition has so many small files that compaction should not wait for its hour.
+/// Whether a partition has so many small files, or a file so many delete files, that compaction should not wait for its
+/// hour.
 pub fn is_urgent(facts: &TableFacts, policy: &TablePolicy) -> bool {
+    let enough = policy.urgent_files.max(2);
     let mut small: HashMap<usize, usize> = HashMap::new();
-    for file in facts.files.iter().filter(|file| file.is_rewritable && file.bytes < policy.small_bytes()) {
-        *small.entry(file.partition).or_default() += 1;
+    let mut has_many_deletes = false;
+    let is_ours = |file: &&FileFact| file.is_rewritable && facts.partitions[file.partition].is_current_spec;
+    for file in facts.files.iter().filter(is_ours) {
+        *small.entry(file.partition).or_default() += usize::from(file.bytes < policy.small_bytes());
+        // A stream of deletions alone adds no data files.
+        has_many_deletes |= file.deletes.len() >= enough;
     }
-    let is_current = |partition: &usize| facts.partitions[*partition].is_current_spec;
-    small.iter().any(|(partition, count)| is_current(partition) && *count >= policy.urgent_files.max(2))
+    has_many_deletes || small.values().any(|count| *count >= enough)
 }
 
 /// Whether a partition gets no more rows, but for stragglers.
@@ -141,7 +146,9 @@ impl Partition<'_> {
     fn must_go(&self, file: &FileFact) -> bool {
         let deleted: u64 = file.deletes.iter().map(|&delete| self.facts.deletes[delete].records).sum();
         let is_heavy = deleted as f64 > file.records as f64 * self.policy.max_delete_ratio;
-        is_heavy || (file.needs_sorting && !self.is_open)
+        // Each of them has to be read with the file, however little it deletes.
+        let has_many_deletes = file.deletes.len() >= self.policy.urgent_files.max(2);
+        is_heavy || has_many_deletes || (file.needs_sorting && !self.is_open)
     }
 
     /// Rows that fold may lie in any files: a closed partition with unfolded files is rewritten whole if it fits.

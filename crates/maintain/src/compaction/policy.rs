@@ -35,7 +35,8 @@ pub struct TablePolicy {
     /// Small files that a closed partition must have before they are packed; two are enough where none of them has more
     /// than three quarters of their bytes, so that a straggler does not have a large file written again.
     pub min_input_files: usize,
-    /// Small files that make an open partition urgent: it is packed although it still grows.
+    /// Small files, or delete files that apply to one file, that make a partition urgent: an open one is packed although it
+    /// still grows.
     pub urgent_files: usize,
     /// A file is rewritten when more than this part of its rows may be deleted; 0 for any.
     pub max_delete_ratio: f64,
@@ -99,6 +100,8 @@ impl TablePolicy {
     /// `bronze.raw_events`: by hour; events stay in order.
     pub fn raw_events() -> Self {
         Self {
+            // Ids, texts and times hardly repeat. The last four are the same in long stretches of rows, where Zstandard and
+            // differences leave as little as a dictionary does, which looks every value up.
             without_dictionary: columns(&[
                 "event_id",
                 "user_id",
@@ -106,6 +109,10 @@ impl TablePolicy {
                 "header_extra_json",
                 "event_timestamp",
                 "source_offset",
+                "schema_version",
+                "source_topic",
+                "source_partition",
+                "ingested_at",
             ]),
             without_bounds: columns(&["event_id", "payload_json", "header_extra_json"]),
             ..Self::plain()
@@ -162,6 +169,18 @@ impl TablePolicy {
         }
     }
 
+    /// The history of a dimension with the key `id`: appended only (deletes come from erasures), sorted so that the versions
+    /// of a key lie together, the oldest first.
+    pub fn dimension_history(id: &str) -> Self {
+        Self {
+            sort_by: columns(&[id, "source_position", "source_position_minor", "source_ts_ms"]),
+            max_delete_ratio: 0.1,
+            without_dictionary: columns(&["version_hash", "source_offset"]),
+            without_bounds: columns(&["version_hash"]),
+            ..Self::dimension(id)
+        }
+    }
+
     /// The policy of one of the project's tables by `namespace.name`; [`TablePolicy::plain`] for any other.
     pub fn of_table(full_name: &str) -> Self {
         match full_name {
@@ -169,8 +188,8 @@ impl TablePolicy {
             "gold.rt_video_stats_1min" => Self::video_stats(),
             "dims.dim_videos" => Self::dimension("video_id"),
             "dims.dim_users" => Self::dimension("user_id"),
-            "dims.dim_videos_history" => Self { max_delete_ratio: 0.1, ..Self::dimension("video_id") },
-            "dims.dim_users_history" => Self { max_delete_ratio: 0.1, ..Self::dimension("user_id") },
+            "dims.dim_videos_history" => Self::dimension_history("video_id"),
+            "dims.dim_users_history" => Self::dimension_history("user_id"),
             "gold.rt_action_queue" => Self { bloom_filters: Vec::new(), ..Self::dimension("action_id") },
             name if name.starts_with("bronze.invalid_events_") => Self::invalid_events(),
             _ => Self::plain(),

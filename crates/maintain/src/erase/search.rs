@@ -10,7 +10,7 @@ use iceberg::io::{FileIO, FileMetadata};
 use iceberg::spec::{DataFile, DataFileFormat};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::{PARQUET_FIELD_ID_META_KEY, ParquetRecordBatchStreamBuilder, ProjectionMask};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::target::Target;
 use crate::janitor::MaintainError;
@@ -90,12 +90,17 @@ fn batch_rows(metadata: &ParquetMetaData, roots: &[usize]) -> usize {
     let row_bytes = metadata.row_groups().iter().map(|row_group| {
         let bytes: i64 = (0..row_group.num_columns())
             .filter(|leaf| roots.contains(&descriptor.get_column_root_idx(*leaf)))
-            .map(|leaf| row_group.column(leaf).uncompressed_size())
+            .map(|leaf| decoded_bytes(row_group.column(leaf)))
             .sum();
         bytes / row_group.num_rows().max(1)
     });
     let longest = row_bytes.max().unwrap_or(0).max(1) as usize;
     (BATCH_BYTES / longest).clamp(1, MAX_BATCH_ROWS)
+}
+
+/// Size of a column's values in memory, about. What a dictionary holds once is there once for each row.
+fn decoded_bytes(chunk: &ColumnChunkMetaData) -> i64 {
+    chunk.uncompressed_size().max(chunk.unencoded_byte_array_data_bytes().unwrap_or(0))
 }
 
 /// The Iceberg id of a column.

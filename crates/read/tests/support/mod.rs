@@ -172,11 +172,22 @@ impl Lake {
         batch: &RecordBatch,
         partition: Struct,
     ) -> DataFileBuilder {
-        let table = self.table(ident).await;
         let properties = WriterProperties::builder()
             .set_max_row_group_row_count(Some(5_000))
             .set_data_page_row_count_limit(500)
             .build();
+        self.write_as(ident, content, batch, partition, properties).await
+    }
+
+    pub async fn write_as(
+        &self,
+        ident: &TableIdent,
+        content: DataContentType,
+        batch: &RecordBatch,
+        partition: Struct,
+        properties: WriterProperties,
+    ) -> DataFileBuilder {
+        let table = self.table(ident).await;
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
         writer.write(batch).unwrap();
         let bytes = writer.into_inner().unwrap();

@@ -159,8 +159,24 @@ impl KafkaSink {
         value: &[u8],
         timestamp_ms: i64,
     ) -> Result<(), SourceError> {
-        let mut record =
-            BaseRecord::<[u8], [u8]>::to(&self.topic).key(key).payload(value).timestamp(timestamp_ms);
+        self.produce(partition, BaseRecord::to(&self.topic).key(key).payload(value).timestamp(timestamp_ms))
+    }
+
+    /// Hands a tombstone over: a record with a key and a null value. Otherwise as [`Self::send`].
+    pub fn send_tombstone(
+        &self,
+        partition: Option<i32>,
+        key: &[u8],
+        timestamp_ms: i64,
+    ) -> Result<(), SourceError> {
+        self.produce(partition, BaseRecord::to(&self.topic).key(key).timestamp(timestamp_ms))
+    }
+
+    fn produce(
+        &self,
+        partition: Option<i32>,
+        mut record: BaseRecord<'_, [u8], [u8]>,
+    ) -> Result<(), SourceError> {
         if let Some(number) = partition {
             record = record.partition(number);
         }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod back_pressure;
+mod changes;
 mod errors;
 mod group;
 mod ordering;

@@ -179,6 +179,22 @@ fn many_small_files_are_urgent() {
 }
 
 #[test]
+fn many_delete_files_are_urgent_however_little_they_delete() {
+    let with_deletes = |count: usize| {
+        let mut facts = table(vec![file(1_000, 1), file(1_000, 2)]);
+        facts.deletes = vec![DeleteFact { records: 1 }; count];
+        facts.files[0].deletes = (0..count).collect();
+        facts
+    };
+    let (few, many) = (with_deletes(5), with_deletes(6));
+    assert!(!is_urgent(&few, &policy()) && plan(&few, &policy(), 0).is_empty());
+    assert!(is_urgent(&many, &policy()));
+    let planned = plan(&many, &policy(), 0);
+    assert_eq!((planned.groups.len(), &planned.groups[0].files[..]), (1, &[0][..]));
+    assert_eq!(planned.groups[0].drop_deletes.len(), 6);
+}
+
+#[test]
 fn an_unsorted_file_is_sorted_once_its_partition_is_closed() {
     let rules = TablePolicy { closed: ClosedRule::AfterItsEnd(Duration::ZERO), ..policy() };
     let mut facts = table(vec![file(1_000, 1), file(1_000, 2)]);

@@ -1,0 +1,113 @@
+//! The streams of changes: from settings to their parts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use pulselake_actors::{DimensionCache, DimensionSettings, DimensionStream, EngineStatus, Pipeline};
+use pulselake_cdc::CdcSettings;
+use pulselake_config::{Settings, SourceKind};
+use pulselake_generator::GeneratorConfig;
+use pulselake_generator::cdc::CdcConfig;
+use pulselake_model::Entity;
+use pulselake_model::tables::LakeTable;
+use pulselake_source::{GeneratorCdcSettings, GeneratorCdcSource, GeneratorPace, KafkaSource, Source};
+
+use super::source::kafka_settings;
+
+/// The part of the prefetch that a topic of changes takes: its records are few beside the events.
+const PREFETCH_DIVISOR: u64 = 8;
+/// The least that librdkafka is given.
+const MIN_PREFETCH_BYTES: u64 = 1 << 20;
+
+/// The topic of an entity's changes, where they are consumed.
+pub(crate) fn topic_of(settings: &Settings, entity: Entity) -> Option<&str> {
+    let topic = match entity {
+        Entity::Videos => &settings.cdc.videos_topic,
+        Entity::Users => &settings.cdc.users_topic,
+    };
+    (!topic.is_empty()).then_some(topic.as_str())
+}
+
+/// The tables that the settings' streams commit to.
+pub(crate) fn wanted_tables(settings: &Settings) -> Vec<LakeTable> {
+    let followed = Entity::ALL.into_iter().filter(|&entity| topic_of(settings, entity).is_some());
+    LakeTable::OF_EVENTS.into_iter().chain(followed.flat_map(LakeTable::of_changes)).collect()
+}
+
+/// The streams of the entities that have a topic, beside the events of `pipeline`. `generator` is the one that makes the
+/// events, where there is one.
+pub(crate) async fn change_streams(
+    settings: &Settings,
+    pipeline: &Pipeline,
+    generator: Option<&GeneratorConfig>,
+) -> anyhow::Result<Vec<DimensionStream>> {
+    let mut streams = Vec::new();
+    for entity in Entity::ALL {
+        let Some(topic) = topic_of(settings, entity) else { continue };
+        let source = open(settings, entity, topic, generator);
+        let source =
+            source.await.with_context(|| format!("cannot open the changes of {}", entity.as_str()))?;
+        streams.push(stream(settings, pipeline, entity, topic, source));
+    }
+    Ok(streams)
+}
+
+fn stream(
+    settings: &Settings,
+    pipeline: &Pipeline,
+    entity: Entity,
+    topic: &str,
+    source: Arc<dyn Source>,
+) -> DimensionStream {
+    let cdc = &settings.cdc;
+    DimensionStream {
+        entity,
+        settings: pipeline.settings.clone(),
+        dimension: DimensionSettings {
+            commit_interval: Duration::from_millis(cdc.commit_interval_ms),
+            max_pending_rows: cdc.max_pending_rows,
+            max_pending_bytes: usize::try_from(cdc.max_pending_bytes).unwrap_or(usize::MAX),
+        },
+        cdc: cdc_settings(settings, topic),
+        source,
+        lake: pipeline.lake.clone(),
+        writer_options: pipeline.writer_options,
+        status: EngineStatus::of_changes(),
+        cache: (entity == Entity::Videos).then(|| DimensionCache::new(cdc.max_cached_videos)),
+    }
+}
+
+fn cdc_settings(settings: &Settings, topic: &str) -> CdcSettings {
+    CdcSettings {
+        max_record_bytes: settings.decode.max_record_bytes,
+        max_nesting_depth: settings.decode.max_nesting_depth,
+        max_columns: settings.cdc.max_columns,
+        max_index_keys: settings.cdc.max_index_keys,
+        source_topic: topic.to_owned(),
+    }
+}
+
+async fn open(
+    settings: &Settings,
+    entity: Entity,
+    topic: &str,
+    generator: Option<&GeneratorConfig>,
+) -> anyhow::Result<Arc<dyn Source>> {
+    if let (SourceKind::Generator, Some(events)) = (settings.source.kind, generator) {
+        let changes = GeneratorCdcSettings {
+            config: CdcConfig::beside(events, entity),
+            topic: topic.to_owned(),
+            pace: GeneratorPace::Live,
+            until_ms: None,
+        };
+        return Ok(Arc::new(GeneratorCdcSource::new(changes)?));
+    }
+    let mut kafka = kafka_settings(settings);
+    kafka.topic = topic.to_owned();
+    // A group of its own: a rebalance of one topic must not stop the others.
+    kafka.group_id = format!("{}-{}", kafka.group_id, entity.as_str());
+    kafka.prefetch_max_bytes = (kafka.prefetch_max_bytes / PREFETCH_DIVISOR).max(MIN_PREFETCH_BYTES);
+    let source = tokio::task::spawn_blocking(move || KafkaSource::connect(kafka)).await??;
+    Ok(Arc::new(source))
+}
