@@ -12,6 +12,7 @@ use pulselake_model::tables::LakeTable;
 use serde::Serialize;
 
 use super::output::{in_runtime, write_json, write_out};
+use super::tables::shown_tables;
 use crate::cli::{LedgerCommand, LedgerRewindArgs, LedgerShowArgs, OutputFormat};
 use crate::engine::open_lake;
 use crate::inspect::first_offset;
@@ -49,9 +50,8 @@ fn show(args: &LedgerShowArgs) -> anyhow::Result<ExitCode> {
     let ledgers = in_runtime(async {
         let lake = open(&settings).await?;
         let mut ledgers = Vec::new();
-        for table in
-            LakeTable::OF_EVENTS.into_iter().filter(|table| args.table.is_none_or(|only| only == *table))
-        {
+        let asked_for = |table: &LakeTable| args.table.is_none_or(|only| only == *table);
+        for table in shown_tables(&lake).await?.into_iter().filter(asked_for) {
             let (ledger, error) = match lake.table_overview(table).await?.ledger {
                 Ok(ledger) => (ledger, None),
                 Err(error) => (None, Some(error.to_string())),

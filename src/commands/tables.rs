@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use pulselake_lake::{OpenMode, TableOverview};
+use pulselake_lake::{Lake, OpenMode, TableOverview};
 use pulselake_ledger::Ledger;
 use pulselake_model::tables::LakeTable;
 use serde::Serialize;
@@ -70,8 +70,8 @@ pub(crate) fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
     let settings = args.inspect.settings()?;
     let tables = in_runtime(async {
         let lake = open_lake(&settings, OpenMode::MustExist).await?;
-        let mut tables = Vec::with_capacity(LakeTable::OF_EVENTS.len());
-        for table in LakeTable::OF_EVENTS {
+        let mut tables = Vec::new();
+        for table in shown_tables(&lake).await? {
             tables.push(TableReport::from(lake.table_overview(table).await?));
         }
         anyhow::Ok(tables)
@@ -81,6 +81,13 @@ pub(crate) fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
         OutputFormat::Json => write_json(&Document { tables })?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The tables of the events, whether or not they are there, and those of the changes that are.
+pub(super) async fn shown_tables(lake: &Lake) -> anyhow::Result<Vec<LakeTable>> {
+    let existing = lake.existing_tables().await?;
+    let is_shown = |table: &LakeTable| LakeTable::OF_EVENTS.contains(table) || existing.contains(table);
+    Ok(LakeTable::ALL.into_iter().filter(is_shown).collect())
 }
 
 fn text(tables: &[TableReport]) -> String {

@@ -4,6 +4,7 @@
 //! be tried on evidence that breaks it.
 
 pub(crate) mod checks;
+mod dimensions;
 mod evidence;
 mod ledgers;
 mod marks;

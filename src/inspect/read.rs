@@ -8,14 +8,15 @@
 
 use futures::TryStreamExt;
 use pulselake_lake::{Lake, LakeError, TableView};
-use pulselake_model::WindowCounters;
 use pulselake_model::tables::LakeTable;
+use pulselake_model::{Entity, WindowCounters};
 
 use super::checks::{all_checks, untrusted};
+use super::dimensions;
 use super::evidence::{BronzeRow, Collector, Evidence, GoldRowSeen};
 use super::ledgers::Ledgers;
 use super::marks::Marks;
-use super::report::{AuditReport, AuditedSnapshot};
+use super::report::{AuditReport, AuditedSnapshot, Check};
 use super::rows::Rows;
 
 /// The three tables, each at one moment.
@@ -71,12 +72,26 @@ pub(crate) async fn audit(lake: &Lake) -> anyhow::Result<AuditReport> {
         .flatten()
         .collect();
     if !failures.is_empty() {
-        return Ok(AuditReport::new(snapshots.to_vec(), failures));
+        return with_dimensions(lake, snapshots.to_vec(), failures).await;
     }
     let ledgers = views.ledgers()?;
     let marks = Marks::of(&views)?;
     let evidence = gather(&views, &ledgers).await?;
-    Ok(AuditReport::new(snapshots.to_vec(), all_checks(&ledgers, &evidence, &marks)))
+    with_dimensions(lake, snapshots.to_vec(), all_checks(&ledgers, &evidence, &marks)).await
+}
+
+/// The report, with what there is to say about each entity's tables.
+async fn with_dimensions(
+    lake: &Lake,
+    mut snapshots: Vec<AuditedSnapshot>,
+    mut checks: Vec<Check>,
+) -> anyhow::Result<AuditReport> {
+    for entity in Entity::ALL {
+        let (of_entity, found) = dimensions::audit(lake, entity).await?;
+        snapshots.extend(of_entity);
+        checks.extend(found);
+    }
+    Ok(AuditReport::new(snapshots, checks))
 }
 
 async fn gather(views: &Views, ledgers: &Ledgers) -> anyhow::Result<Evidence> {

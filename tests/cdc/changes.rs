@@ -10,7 +10,7 @@ const CATEGORIES: [&str; 5] = ["'music'", "'dance'", "'how it''s made'", "'日�
 const HASHTAGS: [&str; 5] =
     ["'{a,b}'", "'{}'", "NULL", "'{\"with, comma\",\"with \\\"quote\\\"\"}'", "'{a,NULL,ü}'"];
 const TIMES: [&str; 4] =
-    ["'2026-02-07T10:00:00.123456Z'", "'2026-02-07T12:00:00+02'", "'1969-12-31T23:59:59.999999Z'", "NULL"];
+    ["'2026-02-07T10:00:00.123456Z'", "'2026-02-07T12:00:00+02'", "'1970-01-01T00:00:00.000001Z'", "NULL"];
 const FLAGS: [&str; 3] = ["true", "false", "NULL"];
 const SEGMENTS: [&str; 3] = ["'VIP'", "'High'", "'Low'"];
 

@@ -2,7 +2,7 @@
 //!
 //! | connector | position | minor |
 //! |---|---|---|
-//! | postgresql | `lsn` | 0 |
+//! | postgresql | `lsn`; where that is null (rows of an incremental snapshot) the last part of `sequence` | 0 |
 //! | mysql, mariadb | number of `file` << 32 \| `pos` | `row` |
 //! | sqlserver | `change_lsn` a:b:c (hexadecimal) as a << 32 \| b | c << 16 \| `event_serial_no` |
 //! | oracle | `scn` | `ssn` |
@@ -25,6 +25,8 @@ pub(crate) struct Source<'a> {
     #[serde(borrow)]
     lsn: Option<&'a RawValue>,
     #[serde(borrow)]
+    sequence: Option<&'a RawValue>,
+    #[serde(borrow)]
     file: Option<&'a RawValue>,
     #[serde(borrow)]
     pos: Option<&'a RawValue>,
@@ -44,7 +46,7 @@ impl Source<'_> {
     /// Position and minor position.
     pub(crate) fn position(&self) -> Option<(i64, i64)> {
         match text(self.connector)?.as_ref() {
-            "postgresql" => Some((number(self.lsn)?, 0)),
+            "postgresql" => Some((number(self.lsn).or_else(|| last_of_sequence(self.sequence))?, 0)),
             "mysql" | "mariadb" => {
                 let (file, pos) = (file_number(&text(self.file)?)?, number(self.pos)?);
                 Some((joined(file, 32, pos)?, number(self.row).unwrap_or(0)))
@@ -81,6 +83,12 @@ fn number(raw: Option<&RawValue>) -> Option<i64> {
     digits.parse().ok().filter(|number| *number >= 0)
 }
 
+/// The last number of `"[\"22838328\",\"22838328\"]"`: where the log stood.
+fn last_of_sequence(raw: Option<&RawValue>) -> Option<i64> {
+    let parts: Vec<Option<String>> = serde_json::from_str(&text(raw)?).ok()?;
+    parts.last()?.as_ref()?.parse().ok().filter(|number| *number >= 0)
+}
+
 /// The digits behind the last dot: `mysql-bin.000042` is file 42.
 fn file_number(file: &str) -> Option<i64> {
     file.rsplit_once('.')?.1.parse().ok().filter(|number| *number >= 0)
@@ -104,6 +112,12 @@ mod tests {
     fn every_connector_has_its_own() {
         let cases = [
             (r#"{"connector":"postgresql","lsn":24023128,"txId":5}"#, Some((24_023_128, 0))),
+            (
+                r#"{"connector":"postgresql","lsn":null,"sequence":"[\"22838328\",\"22838329\"]"}"#,
+                Some((22_838_329, 0)),
+            ),
+            (r#"{"connector":"postgresql","lsn":7,"sequence":"[null,\"22838329\"]"}"#, Some((7, 0))),
+            (r#"{"connector":"postgresql","lsn":null,"sequence":"[\"1\",null]"}"#, None),
             (
                 r#"{"connector":"mysql","file":"mysql-bin.000003","pos":484,"row":2}"#,
                 Some((3 << 32 | 484, 2)),

@@ -1,14 +1,14 @@
 //! The handle on catalog and warehouse: open, create the tables, load, read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use iceberg::Runtime;
 use iceberg::expr::Predicate;
 use iceberg::spec::{FormatVersion, TableMetadata};
 use iceberg::table::Table;
+use iceberg::{Runtime, TableIdent};
 use parking_lot::Mutex;
 use pulselake_commit::catalog::open as open_catalog;
 use pulselake_commit::{Catalog, CommitLimits, nearest_summary_value};
@@ -93,6 +93,12 @@ impl Lake {
             done.push((table, created));
         }
         Ok(done)
+    }
+
+    /// Those of the engine's tables that the catalog has.
+    pub async fn existing_tables(&self) -> Result<Vec<LakeTable>, LakeError> {
+        let known: HashSet<TableIdent> = self.shared.catalog.list_tables().await?.into_iter().collect();
+        Ok(LakeTable::ALL.into_iter().filter(|table| known.contains(&tables::ident(*table))).collect())
     }
 
     async fn create(&self, table: LakeTable) -> Result<bool, LakeError> {

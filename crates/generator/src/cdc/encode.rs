@@ -149,10 +149,12 @@ impl ChangeEncoder {
         let key = format!(r#""{key_column}":"{}""#, world.key_text(change.key));
         let broken = match kind {
             MalformedChange::Truncated => {
-                // Anywhere from the first byte to before the last: never a whole object.
-                let most = (bytes.len() - 1) as u64;
-                bytes.truncate(1 + (mix64(change.key ^ change.version) % most) as usize);
-                out.extend_from_slice(&bytes);
+                // Anywhere behind the first byte and before the last, but not inside a character: never a whole object,
+                // and always UTF-8.
+                let most = (good.len() - 1) as u64;
+                let wanted = 1 + (mix64(change.key ^ change.version) % most) as usize;
+                let end = (1..=wanted).rev().find(|end| good.is_char_boundary(*end)).unwrap_or(1);
+                out.extend_from_slice(&bytes[..end]);
                 return;
             }
             MalformedChange::NotUtf8 => {

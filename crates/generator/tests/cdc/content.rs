@@ -130,7 +130,7 @@ fn in_the_true_order_each_version_goes_on_from_the_one_before() {
 fn every_malformed_kind_occurs_and_is_what_its_code_says() {
     for entity in Entity::ALL {
         let world = world(CdcConfig { invalid_ratio: 0.9, ..chaotic(entity, 6, 100.0) });
-        let (seen, described, _) = read_all(&world, 0, 0, seconds_in(&world, 60));
+        let (seen, described, _) = read_all(&world, 0, 0, seconds_in(&world, 300));
         let mut kinds = HashSet::new();
         for ((_, _, value), record) in seen.iter().zip(described) {
             if let CdcRecordKind::Malformed(kind) = record.kind {
