@@ -43,7 +43,9 @@ impl Debezium {
     pub fn start(database_port: &str) -> Self {
         let service = Service::start("debezium", "debezium-up.sh", &[&brokers()]);
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        Self { service, database_port: database_port.to_owned(), runtime, client: reqwest::Client::new() }
+        // No connection outlives its request: the worker may be killed in between.
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        Self { service, database_port: database_port.to_owned(), runtime, client }
     }
 
     /// Registers a connector, and waits until it streams: its first snapshot is in the topic then.
@@ -62,7 +64,10 @@ impl Debezium {
             "slot.name": connector.name,
             "publication.name": connector.name,
             "publication.autocreate.mode": "filtered",
+            // Signals are sent to a topic of their own, which the worker has to make.
             "signal.data.collection": connector.signal_table,
+            "topic.creation.default.partitions": "1",
+            "topic.creation.default.replication.factor": "1",
             // Without this two connectors with one prefix fight for one name of their metrics, for a minute.
             "custom.metric.tags": format!("connector={}", connector.name),
             "poll.interval.ms": "100",

@@ -73,7 +73,7 @@ fn hashtags(data_type: &DataType, numbers: &[i64], version: i64) -> ArrayRef {
         match number % 5 {
             0 => builder.append_null(),
             length => {
-                builder.append_value((1..length).map(|tag| (tag != 3).then(|| format!("#{tag}_{version}"))))
+                builder.append_value((1..length).map(|tag| (tag != 3).then(|| format!("#{tag}_{version}"))));
             }
         }
     }
