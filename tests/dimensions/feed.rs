@@ -108,9 +108,15 @@ impl Feed {
 
 impl EntityFeed {
     fn new(entity: Entity, topic: String, seed: u64) -> Self {
-        let sink = KafkaSink::connect(&KafkaSinkSettings { brokers: brokers(), topic, ..Default::default() }).unwrap();
-        let events =
-            GeneratorConfig { seed, videos: 900, users: 1_200, start_ms: START_MS, ..GeneratorConfig::default() };
+        let sink = KafkaSink::connect(&KafkaSinkSettings { brokers: brokers(), topic, ..Default::default() })
+            .unwrap();
+        let events = GeneratorConfig {
+            seed,
+            videos: 900,
+            users: 1_200,
+            start_ms: START_MS,
+            ..GeneratorConfig::default()
+        };
         let config = CdcConfig {
             partitions: sink.partitions(),
             rate_per_s: 25.0,
@@ -143,7 +149,9 @@ impl EntityFeed {
             for (raw, record) in batch.records.iter().zip(&records) {
                 let (key, time_ms) = (self.world.key_text(record.key), record.record_time_ms);
                 match record.kind {
-                    CdcRecordKind::Tombstone => self.sink.send_tombstone(Some(partition), key.as_bytes(), time_ms),
+                    CdcRecordKind::Tombstone => {
+                        self.sink.send_tombstone(Some(partition), key.as_bytes(), time_ms)
+                    }
                     _ => self.sink.send(Some(partition), key.as_bytes(), batch.value(raw), time_ms),
                 }
                 .unwrap();
@@ -189,7 +197,11 @@ impl BackgroundFeed {
         self.thread.take().unwrap().join().unwrap();
         let shared = Arc::try_unwrap(self.feed.take().unwrap());
         let feed = shared.unwrap_or_else(|_| panic!("the thread has ended")).into_inner().unwrap();
-        println!("{} records in the topics, {} s of stream time", feed.flush(), (feed.at_ms - START_MS) / 1_000);
+        println!(
+            "{} records in the topics, {} s of stream time",
+            feed.flush(),
+            (feed.at_ms - START_MS) / 1_000
+        );
         feed
     }
 }

@@ -22,13 +22,13 @@ fn kill_loop() {
     for kill in 0..kills {
         // The dead member must not hold its successor up: a static one takes its place at once. Every other life knows a
         // part of the keys alone, so that late changes are looked up.
-        let keys = if kill % 2 == 0 { "cdc.max_index_keys=100" } else { "cdc.max_index_keys=1000000" };
+        let keys = if kill % 2 == 0 { "cdc.max_index_keys=700" } else { "cdc.max_index_keys=1000000" };
         let mut engine = place.start(&["kafka.group_instance_id=only", keys], "");
         // Every third one dies at some moment of its start, the others while they work.
         if kill % 3 != 1 {
             engine.wait_until("a dimension has a commit", |log| log.commits(dimension(Entity::Videos)) >= 1);
         }
-        let moment = Instant::now() + Duration::from_millis(random.random_range(100..1_500));
+        let moment = Instant::now() + Duration::from_millis(random.random_range(100..2_000));
         std::thread::sleep(moment - Instant::now());
         engine.assert_alive();
         engine.kill();

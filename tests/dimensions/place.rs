@@ -31,7 +31,8 @@ impl Place {
     /// Empty topics, and no table yet.
     pub fn new(name: &str) -> Self {
         let base = unique(name);
-        let (videos_topic, users_topic) = (format!("{base}.content.videos"), format!("{base}.users.profiles"));
+        let (videos_topic, users_topic) =
+            (format!("{base}.content.videos"), format!("{base}.users.profiles"));
         for topic in [&videos_topic, &users_topic] {
             create_topic(topic, PARTITIONS);
         }
@@ -142,7 +143,10 @@ fn compare(facts: &Value, entity: Entity, truth: &CdcTruth, made_by_hand: u64) {
     }
     // A run in which nothing of a kind came shows nothing of it.
     assert!(
-        truth.late > 0 && truth.repeats > 0 && truth.tombstones > 0 && truth.rejected_by_code.iter().sum::<u64>() > 0,
+        truth.late > 0
+            && truth.repeats > 0
+            && truth.tombstones > 0
+            && truth.rejected_by_code.iter().sum::<u64>() > 0,
         "{facts}"
     );
 }

@@ -297,6 +297,15 @@ fn rejected_records_are_rows_of_quarantine() {
 }
 
 #[test]
+fn a_record_of_a_schema_registry_says_what_to_set() {
+    let mut upserter = upserter();
+    let flush = flushed(&mut upserter, 0, &["\0\0\0\0\u{1}abc"], &[]);
+    let found = row(&flush.invalid, 0, &["error_code", "error_reason"]);
+    assert_eq!(found[0], "MALFORMED_JSON");
+    assert!(found[1].contains("JsonConverter"), "{found:?}");
+}
+
+#[test]
 fn where_the_quarantine_decides_its_offsets_are_out() {
     let mut upserter = upserter();
     let values = [change("c", "a", 1, "x"), "broken".to_owned(), "broken".to_owned()];
