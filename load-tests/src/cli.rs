@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::scenarios::changes::ChangesArgs;
 use crate::scenarios::drain::DrainArgs;
 use crate::scenarios::live::LiveArgs;
 use crate::scenarios::recovery::RecoveryArgs;
@@ -25,6 +26,8 @@ pub(crate) enum Scenario {
     Drain(DrainArgs),
     /// How soon events can be queried at a steady rate, and what it costs
     Live(LiveArgs),
+    /// What dimensions cost that follow an operational database, and how soon and fast they can be read
+    Changes(ChangesArgs),
     /// How soon new events can be queried again after kill -9
     Recovery(RecoveryArgs),
     /// How much faster two shards are than one

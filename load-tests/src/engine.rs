@@ -17,6 +17,8 @@ use crate::proc_fs::{self, ProcessSample};
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Longest wait for a start or a stop.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest wait for a command that ends by itself.
+const TOOL_PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// The engine's program.
 #[derive(Clone, Debug)]
@@ -44,6 +46,25 @@ impl EngineBinary {
         let said = String::from_utf8_lossy(&output.stdout);
         ensure!(output.status.success(), "the audit of the tables failed:\n{said}");
         Ok(())
+    }
+
+    /// Runs a command of the program that ends by itself, such as `maintain`: what it used, and what it wrote to standard
+    /// output. `scratch` is a directory for both of its outputs.
+    pub(crate) fn tool(
+        &self,
+        arguments: &[&str],
+        data_dir: &Path,
+        scratch: &Path,
+    ) -> anyhow::Result<(Usage, String)> {
+        let (said, log_path) = (scratch.join("tool.out"), scratch.join("tool.log"));
+        let mut command = Command::new(&self.path);
+        command.args(arguments).arg("--data-dir").arg(data_dir).env_remove("PULSELAKE_CONFIG");
+        command.stdin(Stdio::null()).stdout(File::create(&said)?).stderr(File::create(&log_path)?);
+        let started = Instant::now();
+        let child = command.spawn().with_context(|| format!("can't start {}", self.path.display()))?;
+        let mut tool = Engine { child, log_path, started, last: ProcessSample::default() };
+        let usage = tool.wait_for_success(TOOL_PATIENCE)?;
+        Ok((usage, fs::read_to_string(said)?))
     }
 
     /// Starts `pulselake run`. `cores` confines it to so many CPU cores, from the first on.

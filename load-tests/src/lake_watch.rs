@@ -61,15 +61,17 @@ struct Snapshot {
 /// Looks at the tables of one data directory.
 struct Reader {
     catalog_path: PathBuf,
+    tables: &'static [LakeTable],
     connection: Option<SqliteConnection>,
     locations: HashMap<LakeTable, String>,
     seen: HashSet<(LakeTable, i64)>,
 }
 
 impl Reader {
-    fn of(data_dir: &Path) -> Self {
+    fn of(data_dir: &Path, tables: &'static [LakeTable]) -> Self {
         Self {
             catalog_path: data_dir.join("catalog.db"),
+            tables,
             connection: None,
             locations: HashMap::new(),
             seen: HashSet::new(),
@@ -82,7 +84,7 @@ impl Reader {
             return Ok(Vec::new());
         }
         let mut commits = Vec::new();
-        for table in LakeTable::OF_EVENTS {
+        for &table in self.tables {
             let Some(location) = self.location(table).await? else { continue };
             if self.locations.get(&table) == Some(&location) {
                 continue;
@@ -152,13 +154,18 @@ pub(crate) struct LakeWatch {
 }
 
 impl LakeWatch {
-    /// Begins to look at the tables in `data_dir`, which need not be there yet.
+    /// Begins to look at the tables of events in `data_dir`, which need not be there yet.
     pub(crate) fn start(data_dir: &Path) -> anyhow::Result<Self> {
+        Self::of_tables(data_dir, &LakeTable::OF_EVENTS)
+    }
+
+    /// Begins to look at these tables in `data_dir`, which need not be there yet.
+    pub(crate) fn of_tables(data_dir: &Path, tables: &'static [LakeTable]) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut watch =
             Self { commits: Arc::default(), failure: Arc::default(), stop: Arc::default(), thread: None };
         let (commits, failure, stop) = (watch.commits.clone(), watch.failure.clone(), watch.stop.clone());
-        let mut reader = Reader::of(data_dir);
+        let mut reader = Reader::of(data_dir, tables);
         watch.thread = Some(std::thread::spawn(move || {
             // A last look after the stop: what landed before it counts.
             loop {
@@ -217,7 +224,7 @@ mod tests {
 
     #[test]
     fn each_snapshot_is_seen_once_and_in_order() {
-        let mut reader = Reader::of(Path::new("nowhere"));
+        let mut reader = Reader::of(Path::new("nowhere"), &LakeTable::OF_EVENTS);
         let json = br#"{"snapshots": [
             {"snapshot-id": 2, "sequence-number": 2, "timestamp-ms": 7, "summary": {"operation": "append", "added-records": "5"}},
             {"snapshot-id": 1, "sequence-number": 1, "timestamp-ms": 6, "summary": {"added-records": "4", "added-data-files": "2"}}]}"#;

@@ -57,19 +57,49 @@ pub(crate) fn bronze(
     sent: &SentEvents,
 ) -> anyhow::Result<Option<LatencySummary>> {
     let mut latencies = histogram()?;
+    for_what_is_new(commits, LakeTable::RawEvents, topic, &sent.intended_ms, |seen_at_ms, after_ms| {
+        record(&mut latencies, seen_at_ms - sent.started_ms - i64::from(*after_ms));
+    })?;
+    Ok(summary(&latencies))
+}
+
+/// Of each record that has a time (`times_ms`: one for each offset of each partition, ms since the epoch): from that time
+/// until the commit of `table` that holds it was seen. `None` when no such commit was seen.
+pub(crate) fn freshness(
+    commits: &[SeenCommit],
+    table: LakeTable,
+    topic: &str,
+    times_ms: &[Vec<Option<i64>>],
+) -> anyhow::Result<Option<LatencySummary>> {
+    let mut latencies = histogram()?;
+    for_what_is_new(commits, table, topic, times_ms, |seen_at_ms, time_ms| {
+        if let Some(from_ms) = time_ms {
+            record(&mut latencies, seen_at_ms - from_ms);
+        }
+    })?;
+    Ok(summary(&latencies))
+}
+
+/// Calls `take` with what is known of each record (one for each offset of each partition) and when the first commit that
+/// holds it was seen.
+fn for_what_is_new<T>(
+    commits: &[SeenCommit],
+    table: LakeTable,
+    topic: &str,
+    records: &[Vec<T>],
+    mut take: impl FnMut(i64, &T),
+) -> anyhow::Result<()> {
     let mut through: HashMap<i32, i64> = HashMap::new();
-    for commit in commits.iter().filter(|commit| commit.table == LakeTable::RawEvents) {
+    for commit in commits.iter().filter(|commit| commit.table == table) {
         for (partition, next) in commit.next_offsets(topic) {
             let from = through.insert(partition, next).unwrap_or(0);
-            let times = &sent.intended_ms[partition.unsigned_abs() as usize];
             let range = usize::try_from(from)?..usize::try_from(next)?;
-            let new = times.get(range).context("the table holds more than was sent")?;
-            for after_ms in new {
-                record(&mut latencies, commit.seen_at_ms - sent.started_ms - i64::from(*after_ms));
-            }
+            let of_partition = &records[partition.unsigned_abs() as usize];
+            let new = of_partition.get(range).context("the table holds more than was sent")?;
+            new.iter().for_each(|record| take(commit.seen_at_ms, record));
         }
     }
-    Ok(summary(&latencies))
+    Ok(())
 }
 
 /// What is known of gold's windows.

@@ -2,13 +2,15 @@
 //!
 //! # Layout
 //! `scenarios` has one file for each test. They stand on: `engine` (the engine as a process and what it uses),
-//! `events`, `bulk` and `paced` (what is sent, and how), `topic`, `engine_log`, `metrics` and `lake_watch` (what can be
+//! `events`, `bulk`, `paced` and `change_feed` (what is sent, and
+//! how), `topic`, `engine_log`, `metrics` and `lake_watch` (what can be
 //! seen), `latency` (what follows from it), `proc_fs`, `statistics` and `report`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod arguments;
 mod bulk;
+mod change_feed;
 mod cli;
 mod engine;
 mod engine_log;
@@ -21,6 +23,7 @@ mod proc_fs;
 mod report;
 mod scenarios;
 mod statistics;
+mod table_scan;
 mod topic;
 
 use std::process::ExitCode;
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().scenario {
         cli::Scenario::Drain(args) => scenarios::drain::run(&args),
         cli::Scenario::Live(args) => scenarios::live::run(&args),
+        cli::Scenario::Changes(args) => scenarios::changes::run(&args),
         cli::Scenario::Recovery(args) => scenarios::recovery::run(&args),
         cli::Scenario::Scaling(args) => scenarios::scaling::run(&args),
     };

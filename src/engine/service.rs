@@ -4,7 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use pulselake_actors::{EngineStatus, MaintainedTable, Maintenance, MaintenancePace, Pipeline, RunEnd};
+use pulselake_actors::{
+    DimensionCache, EngineStatus, MaintainedTable, Maintenance, MaintenancePace, Pipeline, RunEnd,
+};
 use pulselake_config::{LogFormat, LogLevel, Settings, SourceKind};
 use pulselake_telemetry::events;
 
@@ -63,7 +65,8 @@ async fn run(settings: &Settings, show: Show, limit: Option<Duration>) -> anyhow
         &settings.lake.data_dir,
         pipeline.settings.shards,
     );
-    let shown = show_beside(settings, show, &pipeline);
+    let videos = changes.iter().find_map(|stream| stream.cache.clone());
+    let shown = show_beside(settings, show, &pipeline, videos);
     let stop = async move {
         if let Err(error) = signals::stop_requested(limit).await {
             tracing::error!(event = "signals_failed", %error, "cannot listen for signals, stopping");
@@ -101,7 +104,12 @@ fn start_maintenance(settings: &Settings, pipeline: &Pipeline) -> Option<Mainten
     Some(Maintenance::start(&pipeline.lake, tables.collect(), pace, limits, &pipeline.status))
 }
 
-fn show_beside(settings: &Settings, show: Show, pipeline: &Pipeline) -> Option<tokio::task::JoinHandle<()>> {
+fn show_beside(
+    settings: &Settings,
+    show: Show,
+    pipeline: &Pipeline,
+    videos: Option<DimensionCache>,
+) -> Option<tokio::task::JoinHandle<()>> {
     let status = pipeline.status.clone();
     match show {
         Show::Log => None,
@@ -113,7 +121,7 @@ fn show_beside(settings: &Settings, show: Show, pipeline: &Pipeline) -> Option<t
                 SourceKind::Files => "files".to_owned(),
             };
             let place = format!("{source} into {}", settings.lake.data_dir);
-            Some(tokio::spawn(summary::show_summary(status, pipeline.board.clone(), place)))
+            Some(tokio::spawn(summary::show_summary(status, pipeline.board.clone(), videos, place)))
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pulselake_actors::{EngineStatus, LiveBoard, Phase};
+use pulselake_actors::{CachedVideo, DimensionCache, EngineStatus, LiveBoard, Phase};
 use pulselake_model::tables::LakeTable;
 use pulselake_source::Source;
 
@@ -14,14 +14,20 @@ const REFRESH: Duration = Duration::from_secs(1);
 const TOP_VIDEOS: usize = 5;
 
 /// Shows the summary until the task is aborted.
-pub(crate) async fn show_summary(status: EngineStatus, board: LiveBoard, place: String) {
+/// `videos` says what is known of the top videos, where their changes are followed.
+pub(crate) async fn show_summary(
+    status: EngineStatus,
+    board: LiveBoard,
+    videos: Option<DimensionCache>,
+    place: String,
+) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
     let mut rate = Rate::new(&status);
     let mut ticks = tokio::time::interval(REFRESH);
     loop {
         ticks.tick().await;
-        let text = summary(&status, &board, &place, rate.measure(&status));
+        let text = summary(&status, &board, videos.as_ref(), &place, rate.measure(&status));
         if bar.is_hidden() {
             eprintln!("{text}\n");
             tokio::time::sleep(REFRESH * 9).await;
@@ -86,7 +92,13 @@ impl Rate {
     }
 }
 
-fn summary(status: &EngineStatus, board: &LiveBoard, place: &str, per_second: f64) -> String {
+fn summary(
+    status: &EngineStatus,
+    board: &LiveBoard,
+    videos: Option<&DimensionCache>,
+    place: &str,
+    per_second: f64,
+) -> String {
     let (records, quarantined) = status.records();
     let uptime = status.uptime().as_secs();
     let mut text = format!(
@@ -107,16 +119,25 @@ fn summary(status: &EngineStatus, board: &LiveBoard, place: &str, per_second: f6
         text.push_str("top videos by velocity: the first minute has not closed yet");
         return text;
     }
-    text.push_str("top videos by velocity (30 min)   velocity  impressions   likes  shares\n");
+    text.push_str(
+        "top videos by velocity (30 min)   velocity  impressions   likes  shares  category, region, status\n",
+    );
     for video in top {
         let [impressions, _, _, likes, shares, _] = video.counters.by_type;
+        let known = videos.and_then(|cache| cache.get(&video.video_id)).map_or_else(String::new, described);
         text.push_str(&format!(
-            "  {:<32} {:>8.3} {impressions:>12} {likes:>7} {shares:>7}\n",
+            "  {:<32} {:>8.3} {impressions:>12} {likes:>7} {shares:>7}  {known}\n",
             video.video_id, video.velocity_30m
         ));
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// Category, region and status, as far as the dimension has them.
+fn described(video: CachedVideo) -> String {
+    let parts = [video.category, video.region, video.status];
+    parts.iter().flatten().map(|part| part.as_ref()).collect::<Vec<_>>().join(", ")
 }
 
 fn table_line(status: &EngineStatus, label: &str, table: LakeTable) -> String {

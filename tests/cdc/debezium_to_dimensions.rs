@@ -54,8 +54,8 @@ fn debezium_to_dimensions() {
     source.database.run("ALTER TABLE content.videos ADD COLUMN tier text NOT NULL DEFAULT 'basic'");
     let Source { database, debezium, videos, users } = &mut source;
     debezium.snapshot_again(videos, || changes.make_without_deletions(database, 20));
+    dimensions.wait_for_snapshot_of_videos(&mut engine, database, snapshot_since_ms);
     debezium.snapshot_again(users, || changes.make_without_deletions(database, 20));
-    dimensions.wait_for_snapshot_of_videos(&mut engine, &mut source, snapshot_since_ms);
     dimensions.wait_until_equal(&mut engine, "snapshots taken again");
 
     // The next engine knows what came before it.

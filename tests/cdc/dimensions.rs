@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::common::engine::Engine;
 use crate::common::scene::Scene;
 use crate::common::{PATIENCE, environment, is_soak, poll, repository};
+use crate::database::Database;
 use crate::services::{Service, told};
 use crate::source::Source;
 
@@ -117,8 +118,8 @@ impl Dimensions {
 
     /// Waits until the history has a row of a snapshot, taken at or after this moment, of every row that is in the source.
     #[track_caller]
-    pub fn wait_for_snapshot_of_videos(&self, engine: &mut Engine, source: &mut Source, since_ms: i64) {
-        let rows = source.database.texts("SELECT count(*)::text FROM content.videos");
+    pub fn wait_for_snapshot_of_videos(&self, engine: &mut Engine, database: &mut Database, since_ms: i64) {
+        let rows = database.texts("SELECT count(*)::text FROM content.videos");
         let sql = format!(
             "SELECT count(DISTINCT video_id) FROM dim_videos_history WHERE op = 'r' AND source_ts_ms >= {since_ms}"
         );

@@ -40,7 +40,7 @@ fn a_change_whose_transaction_was_open_during_a_snapshot_is_newer() {
     source.database.run("UPDATE content.videos SET category = 'committed before' WHERE video_id = 'v_2'");
     let since_ms = source.database.now_ms();
     source.debezium.snapshot_again(&source.videos, || ());
-    dimensions.wait_for_snapshot_of_videos(&mut engine, &mut source, since_ms);
+    dimensions.wait_for_snapshot_of_videos(&mut engine, &mut source.database, since_ms);
     open.run("COMMIT");
     dimensions.wait_until_equal(&mut engine, "committed after the snapshot");
     assert_eq!(overtaken(&dimensions, "v_1", since_ms), Some(1), "the case was not met");
@@ -60,7 +60,7 @@ fn an_incremental_snapshot_replaces_what_is_older() {
     open.run("UPDATE content.videos SET tier = 'committed later' WHERE video_id = 'v_2'");
     let since_ms = source.database.now_ms();
     source.snapshot_videos_incrementally();
-    dimensions.wait_for_snapshot_of_videos(&mut engine, &mut source, since_ms);
+    dimensions.wait_for_snapshot_of_videos(&mut engine, &mut source.database, since_ms);
     open.run("COMMIT");
     dimensions.wait_until_equal(&mut engine, "after an incremental snapshot");
     assert_eq!(overtaken(&dimensions, "v_2", since_ms), Some(1), "the case was not met");
