@@ -48,13 +48,13 @@ deny: ## Licences, sources and doubled versions of all dependencies (needs cargo
 advisories: ## Known vulnerabilities of all dependencies (needs cargo-deny and the network: it fetches the RustSec database)
 	cargo deny --workspace --locked check advisories
 
-test-tools: ## Fetch what the tests need (Kafka, REST catalog, S3, PostgreSQL, PyIceberg, DuckDB) into the test cache
+test-tools: ## Fetch what the tests need (Kafka, Debezium, REST catalog, S3, PostgreSQL, PyIceberg, DuckDB) into the test cache
 	tests/tools/setup.sh
 
 clean-test-cache: ## Remove the test cache
 	rm -rf -- "$(TEST_CACHE)"/kafka-* "$(TEST_CACHE)"/python-* "$(TEST_CACHE)"/uv-* "$(TEST_CACHE)"/rest-* \
 		"$(TEST_CACHE)"/versitygw-* "$(TEST_CACHE)"/moto-* "$(TEST_CACHE)"/postgres-* "$(TEST_CACHE)"/trino-* \
-		"$(TEST_CACHE)"/spark-* "$(TEST_CACHE)"/setup.lock
+		"$(TEST_CACHE)"/spark-* "$(TEST_CACHE)"/debezium-* "$(TEST_CACHE)"/setup.lock
 
 # What a release build needs, said before the first minute of compiling is spent.
 programs:

@@ -59,13 +59,19 @@ pub enum StartError {
     },
     /// A dimension's columns could not be changed.
     #[error(transparent)]
-    Evolve(#[from] CommitError),
+    Evolve(Box<CommitError>),
     /// Preparing the start panicked: an error of the program, or tables that it does not understand.
     #[error("preparing the start panicked: {reason}")]
     Panicked {
         /// The panic's message.
         reason: String,
     },
+}
+
+impl From<CommitError> for StartError {
+    fn from(error: CommitError) -> Self {
+        Self::Evolve(Box::new(error))
+    }
 }
 
 impl StartError {

@@ -243,8 +243,13 @@ mod tests {
         let mut ledger = Ledger::new("cluster", "decoder");
         let entry = pulselake_ledger::PartitionLedger { next: 17, ..Default::default() };
         ledger.topics.entry("t".to_owned()).or_default().insert(3, entry);
-        let commit =
-            SeenCommit { table: LakeTable::RawEvents, seen_at_ms: 0, ledger: Some(ledger), files: 0, rows: 0 };
+        let commit = SeenCommit {
+            table: LakeTable::RawEvents,
+            seen_at_ms: 0,
+            ledger: Some(ledger),
+            files: 0,
+            rows: 0,
+        };
         assert_eq!(commit.next_offsets("t"), HashMap::from([(3, 17)]));
         assert!(commit.next_offsets("other").is_empty());
     }

@@ -2,9 +2,9 @@
 //!
 //! # Layout
 //! `scenarios` has one file for each test. They stand on: `engine` (the engine as a process and what it uses),
-//! `events`, `bulk`, `paced` and `change_feed` (what is sent, and
-//! how), `topic`, `engine_log`, `metrics` and `lake_watch` (what can be
-//! seen), `latency` (what follows from it), `proc_fs`, `statistics` and `report`.
+//! `events`, `bulk`, `paced` and `change_feed` (what is sent, and how), `topic`, `engine_log`, `metrics` and `lake_watch`
+//! (what can be seen), `table_scan` (what reading costs), `latency` (what follows from it), `proc_fs`, `statistics` and
+//! `report`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

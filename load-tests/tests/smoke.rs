@@ -67,3 +67,21 @@ fn every_event_of_a_live_run_has_a_latency() {
     assert_eq!(report["bronze_latency"]["count"], report["events"]);
     assert_eq!(report["rows"]["bronze"], report["events"]);
 }
+
+#[test]
+#[ignore = "needs PULSELAKE_TEST_KAFKA: run through make test"]
+fn a_dimension_is_read_before_and_after_its_compaction() {
+    let settings = ["--set", "cdc.commit_interval_ms=500"];
+    let output = bench(
+        &[&["changes", "--keys", "3000", "--rate", "200", "--duration-s", "4"], &settings[..]].concat(),
+    );
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    assert_eq!(report["initial"]["changes"], 3_000);
+    assert!(report["changes"].as_u64().unwrap() >= 700, "{report:#}");
+    assert!(report["freshness"]["count"].as_u64().unwrap() >= 700, "{report:#}");
+    let (before, after) = (&report["before_compaction"], &report["after_compaction"]);
+    assert!(before["delete_files"].as_u64().unwrap() > 0 && after["delete_files"] == 0, "{report:#}");
+    assert_eq!(before["pulselake"]["rows"], after["pulselake"]["rows"]);
+    assert_eq!(after["duckdb"]["rows"], after["pulselake"]["rows"]);
+}

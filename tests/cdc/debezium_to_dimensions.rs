@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::changes::Changes;
 use crate::common::engine::Engine;
+use crate::common::group::QUICK_GROUP;
 use crate::common::{PATIENCE, poll, scaled, seed};
 use crate::dimensions::Dimensions;
 use crate::source::Source;
@@ -24,7 +25,8 @@ fn debezium_to_dimensions() {
     let mut dimensions = Dimensions::of(&source, "cdc");
     // The long form measures freshness with the interval that users have.
     let interval = scaled("cdc.commit_interval_ms=1000", "cdc.commit_interval_ms=30000");
-    let settings = [interval];
+    // The next engine need not wait long for a dead one to be given up.
+    let settings = [&[interval], &QUICK_GROUP[..]].concat();
     let mut engine = dimensions.start_engine(&settings);
     dimensions.wait_until_equal(&mut engine, "first snapshot");
     dimensions.bring_trino();

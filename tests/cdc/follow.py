@@ -81,15 +81,20 @@ def rows_by_duckdb(session: duckdb.DuckDBPyConnection, table: str, columns: list
 
 
 def rows_by_trino(url: str, table: str, columns: list[str], key: str) -> Rows:
-    types = dict(ask(url, f"SELECT column_name, data_type FROM lake.information_schema.columns WHERE table_schema = 'dims' AND table_name = '{table}'"))
+    of_table = f"lake.information_schema.columns WHERE table_schema = 'dims' AND table_name = '{table}'"
+    types = dict(ask(url, f"SELECT column_name, data_type FROM {of_table}"))
     require(types.keys(), columns, table)
     terms = [
         f'CAST(round(to_unixtime("{name}") * 1e6) AS bigint)' if types[name].startswith("timestamp") else f'"{name}"' for name in columns
     ]
     decimals = [types[name].startswith("decimal") for name in columns]
     rows = ask(url, f"SELECT {', '.join(terms)} FROM lake.dims.{table}")
-    typed = [tuple(Decimal(value) if is_decimal and value is not None else value for value, is_decimal in zip(row, decimals, strict=True)) for row in rows]
-    return by_key(columns, key, typed)
+
+    def typed(row: list[object]) -> tuple[object, ...]:
+        pairs = zip(row, decimals, strict=True)
+        return tuple(Decimal(value) if is_decimal and value is not None else value for value, is_decimal in pairs)
+
+    return by_key(columns, key, [typed(row) for row in rows])
 
 
 class Missing(Exception):

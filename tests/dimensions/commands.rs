@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::common::verify::fact;
 use crate::common::{environment, repository, seed};
-use crate::feed::Feed;
+use crate::feed::{Feed, Size};
 use crate::place::{Place, dimension};
 
 const DIMENSION: &str = "dims.dim_videos";
@@ -66,8 +66,8 @@ fn go_on(place: &Place, feed: &mut Feed, stream_s: i64) {
 #[test]
 #[ignore = "needs a broker: run through make test"]
 fn commands() {
-    let place = Place::new("cdc-commands");
-    let mut feed = place.feed(seed());
+    let place = Place::new("dims-commands");
+    let mut feed = place.feed(Size::LARGE, seed());
     let output = command(&place, &["init"]);
     assert!(output.status.success(), "{}", told(&output));
     assert_eq!(names(&json(&place, &["tables"]), "tables"), every_table());

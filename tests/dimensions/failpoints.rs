@@ -1,6 +1,8 @@
 //! Every failpoint of the streams of changes: the process ends there, the thread panics, the store's answer never comes.
 //! Each time the engine or its successor goes on from the ledgers, and at the end everything agrees.
 
+use std::time::{Duration, Instant};
+
 use pulselake_model::Entity;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -8,7 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::common::engine::{Engine, SIGABRT};
 use crate::common::{PATIENCE, poll, scaled, seed};
-use crate::feed::BackgroundFeed;
+use crate::feed::{BackgroundFeed, Size};
 use crate::place::{Place, wait_for_commits};
 use crate::points::{Passed, Point, all_points};
 
@@ -18,10 +20,10 @@ const LEAVES_HISTORY_AHEAD: &str = "upserter::between_history_and_dimension";
 const IMPATIENT: [&str; 6] = [
     "kafka.group_mode=assign",
     "supervision.heartbeat_interval_ms=200",
-    "supervision.heartbeat_timeout_ms=2000",
+    "supervision.heartbeat_timeout_ms=1500",
     "supervision.restart_budget=1000",
     "supervision.backoff_max_ms=200",
-    "cdc.max_index_keys=100",
+    "cdc.max_index_keys=150",
 ];
 
 #[test]
@@ -41,8 +43,8 @@ fn it_is_known_how_each_point_is_passed() {
 fn failpoints() {
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
-    let place = Place::new("cdc-failpoints");
-    let mut lane = Lane { feed: Some(place.feed(seed).in_background(1)), place, columns: 0 };
+    let place = Place::new("dims-failpoints");
+    let mut lane = Lane { feed: Some(place.feed(Size::SMALL, seed).in_background(1)), place, columns: 0 };
     // The first run makes the tables, and the history that the others look up.
     let mut first = lane.start("");
     wait_for_commits(&mut first, 2);
@@ -56,7 +58,7 @@ fn failpoints() {
         }
         lane.panic_at(&points, &mut random);
         lane.stall_at(&points, &mut random);
-        println!("round {round} done");
+
         if round + 1 == scaled(1, 20) || round % 5 == 4 {
             lane.verify();
         }
@@ -97,7 +99,8 @@ impl Lane {
 
     /// The process ends at the point, as by a kill.
     fn end_at(&mut self, point: &Point, passes: u32) {
-        println!("end at {} after {passes} passes", point.name);
+        let started = Instant::now();
+        println!("end at {} after {passes} passes …", point.name);
         if point.passed() == Passed::WithHistoryAhead {
             self.start(&format!("{LEAVES_HISTORY_AHEAD}=return(abort)"))
                 .wait_for_death_by(SIGABRT, LEAVES_HISTORY_AHEAD);
@@ -105,6 +108,7 @@ impl Lane {
         self.prepare(point);
         let failpoint = format!("{}={passes}*off->return(abort)", point.name);
         self.start(&failpoint).wait_for_death_by(SIGABRT, &failpoint);
+        println!("end at {}: {:.1} s", point.name, started.elapsed().as_secs_f32());
     }
 
     /// One life in which a thread panics at every point.
@@ -135,9 +139,10 @@ impl Lane {
             .map(|point| format!("{}={}*off->1*{}->off", point.name, passes(point, random), action(point)))
             .collect();
         let mut engine = self.start(&armed.join(";"));
+        let started = Instant::now();
         for point in points {
             let said = said(point);
-            println!("waiting for {said}");
+
             let met = poll(PATIENCE, || {
                 engine.assert_alive();
                 if engine.log().text.contains(&said) {
@@ -145,9 +150,10 @@ impl Lane {
                 }
                 self.prepare(point);
                 // A run that has had its fault starts, which takes longer than a look.
-                std::thread::sleep(std::time::Duration::from_millis(200));
+                std::thread::sleep(Duration::from_millis(200));
                 None
             });
+            println!("{said}: met after {:.1} s", started.elapsed().as_secs_f32());
             assert!(met.is_some(), "{said} was never met:\n{}", engine.log().tail());
         }
         wait_for_commits(&mut engine, 2);

@@ -21,6 +21,22 @@ const START_MS: i64 = 1_770_458_400_000;
 /// `source.lsn` of changes made by hand: beyond those of the generator.
 const FIRST_POSITION_BY_HAND: u64 = 1 << 50;
 
+/// How much changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Videos at the start; there are half as many users more.
+    pub videos: u32,
+    /// Versions of an entity in a second of stream time.
+    pub rate_per_s: f64,
+}
+
+impl Size {
+    /// Some thousand keys.
+    pub const LARGE: Self = Self { videos: 900, rate_per_s: 25.0 };
+    /// Where many engines start one after the other.
+    pub const SMALL: Self = Self { videos: 200, rate_per_s: 8.0 };
+}
+
 /// See the module.
 pub struct Feed {
     parts: Vec<EntityFeed>,
@@ -37,9 +53,9 @@ struct EntityFeed {
 }
 
 impl Feed {
-    /// Changes of some thousand keys, a good share of each kind that there is, into existing topics.
-    pub fn new(topic_of: impl Fn(Entity) -> String, seed: u64) -> Self {
-        let parts = Entity::ALL.map(|entity| EntityFeed::new(entity, topic_of(entity), seed));
+    /// Changes with a good share of each kind that there is, into existing topics.
+    pub fn new(topic_of: impl Fn(Entity) -> String, size: Size, seed: u64) -> Self {
+        let parts = Entity::ALL.map(|entity| EntityFeed::new(entity, topic_of(entity), size, seed));
         let mut feed = Self { parts: parts.into(), at_ms: START_MS };
         // The initial creates come before everything else.
         feed.advance(0);
@@ -107,19 +123,19 @@ impl Feed {
 }
 
 impl EntityFeed {
-    fn new(entity: Entity, topic: String, seed: u64) -> Self {
+    fn new(entity: Entity, topic: String, size: Size, seed: u64) -> Self {
         let sink = KafkaSink::connect(&KafkaSinkSettings { brokers: brokers(), topic, ..Default::default() })
             .unwrap();
         let events = GeneratorConfig {
             seed,
-            videos: 900,
-            users: 1_200,
+            videos: size.videos,
+            users: size.videos * 3 / 2,
             start_ms: START_MS,
             ..GeneratorConfig::default()
         };
         let config = CdcConfig {
             partitions: sink.partitions(),
-            rate_per_s: 25.0,
+            rate_per_s: size.rate_per_s,
             delete_ratio: 0.1,
             duplicate_ratio: 0.05,
             reorder_ratio: 0.2,

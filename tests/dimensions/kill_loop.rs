@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::common::verify::fact;
 use crate::common::{scaled, seed};
+use crate::feed::Size;
 use crate::place::{Place, dimension};
 
 #[test]
@@ -16,8 +17,8 @@ fn kill_loop() {
     let kills = scaled(6, 200);
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
-    let place = Place::new("cdc-kill-loop");
-    let feed = place.feed(seed).in_background(2);
+    let place = Place::new("dims-kill-loop");
+    let feed = place.feed(Size::LARGE, seed).in_background(2);
     let mut commits = 0;
     for kill in 0..kills {
         // The dead member must not hold its successor up: a static one takes its place at once. Every other life knows a

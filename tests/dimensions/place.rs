@@ -12,7 +12,7 @@ use crate::common::log::Log;
 use crate::common::scene::Scene;
 use crate::common::verify::fact;
 use crate::common::{environment, repository};
-use crate::feed::Feed;
+use crate::feed::{Feed, Size};
 
 /// Partitions of each topic of changes.
 pub const PARTITIONS: i32 = 3;
@@ -48,8 +48,8 @@ impl Place {
     }
 
     /// Changes into the topics, from their start.
-    pub fn feed(&self, seed: u64) -> Feed {
-        Feed::new(|entity| self.topic(entity).to_owned(), seed)
+    pub fn feed(&self, size: Size, seed: u64) -> Feed {
+        Feed::new(|entity| self.topic(entity).to_owned(), size, seed)
     }
 
     /// The topics as `--cdc-topics` takes them: their names say what they are of.

@@ -6,6 +6,7 @@ use crate::common::engine::{Engine, free_address, http_get};
 use crate::common::group::QUICK_GROUP;
 use crate::common::log::Log;
 use crate::common::{PATIENCE, poll, seed};
+use crate::feed::Size;
 use crate::place::{PARTITIONS, Place, wait_for_commits};
 
 /// A member of all groups, and where it tells its share.
@@ -63,8 +64,8 @@ fn assert_nothing_was_spent(log: &Log) {
 #[test]
 #[ignore = "needs a broker: run through make test"]
 fn rebalance() {
-    let place = Place::new("cdc-rebalance");
-    let feed = place.feed(seed()).in_background(1);
+    let place = Place::new("dims-rebalance");
+    let feed = place.feed(Size::SMALL, seed()).in_background(1);
     let mut first = Member::join(&place);
     first.wait_for_shares("the first", everything);
     let mut second = Member::join(&place);

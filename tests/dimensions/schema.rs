@@ -82,7 +82,7 @@ impl Source<'_> {
 #[test]
 #[ignore = "needs a broker: run through make test"]
 fn schema() {
-    let place = Place::new("cdc-schema");
+    let place = Place::new("dims-schema");
     let address = free_address();
     let bind = format!("http.bind={address}");
     let engine = place.start(&["kafka.group_mode=assign", MAX_COLUMNS, &bind], "");

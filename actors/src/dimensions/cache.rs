@@ -11,9 +11,11 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use dashmap::DashMap;
 use futures::StreamExt;
-use pulselake_lake::{Lake, LakeError};
-use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::CacheMetrics;
+
+use super::recovery::answered;
+use super::stream::DimensionStream;
+use crate::recovery::StartError;
 
 /// Videos that are compared for who goes when one too many comes.
 const EVICTION_SAMPLE: usize = 8;
@@ -84,9 +86,10 @@ impl DimensionCache {
     }
 
     /// Fills the cache with the rows of the dimension as it is now.
-    pub(super) async fn load(&self, lake: &Lake, table: LakeTable) -> Result<(), LakeError> {
-        let mut batches = lake.read(table, &COLUMNS).await?;
-        while let Some(batch) = batches.next().await {
+    pub(super) async fn load(&self, stream: &DimensionStream) -> Result<(), StartError> {
+        let table = stream.table();
+        let mut batches = answered(stream, table.full_name(), stream.lake.read(table, &COLUMNS)).await??;
+        while let Some(batch) = answered(stream, table.full_name(), batches.next()).await? {
             self.insert_all(&batch?);
         }
         Ok(())

@@ -96,14 +96,17 @@ async fn commit(
     entries: &BTreeMap<i32, PartitionLedger>,
 ) -> Result<(), StartError> {
     let (lake, table, options) = (&stream.lake, stream.table(), stream.writer_options);
-    let files = lake.write_rows(table, &missing.upserts, options).await?;
-    let deletes = match lake.write_equality_deletes(table, &missing.deleted, options).await {
-        Ok(deletes) => deletes,
-        Err(error) => {
-            delete_files(lake, table, &files).await;
-            return Err(error.into());
+    let writing = async {
+        let files = lake.write_rows(table, &missing.upserts, options).await?;
+        match lake.write_equality_deletes(table, &missing.deleted, options).await {
+            Ok(deletes) => Ok((files, deletes)),
+            Err(error) => {
+                delete_files(lake, table, &files).await;
+                Err(error)
+            }
         }
     };
+    let (files, deletes) = answered(stream, table.full_name(), writing).await??;
     let advances = entries.iter().map(|(&partition, entry)| Advance {
         topic: stream.topic().to_string(),
         partition,
@@ -111,7 +114,9 @@ async fn commit(
         entry: entry.clone(),
     });
     let request = CommitFiles { keys: vec![key], advances: advances.collect(), files, deletes };
-    match committers.dimension.send(request).await {
+    // The supervisor waits for this: a committer that tries for longer is left to it, and fences the next start at most.
+    let committing = committers.dimension.send(request);
+    match answered(stream, "the commit of what the dimension lacks", committing).await? {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(CommitRefused::Stop(reason))) => {
             Err(StartError::Dimension { entity: stream.entity.as_str(), reason })

@@ -17,6 +17,7 @@ use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::events;
 
 use super::lookup::look_up;
+use super::recovery::answered;
 use super::services::ChangeCommitters;
 use super::stream::DimensionStream;
 use crate::committer::{Committer, delete_files};
@@ -51,7 +52,7 @@ pub(super) async fn settle(
     clock: &StepClock,
     mut upserter: Box<Upserter>,
 ) -> Result<Settled, StartError> {
-    crate::failpoint::reach_store("upserter::settle").await;
+    clock.time(crate::failpoint::reach_store("upserter::settle")).await;
     let doubtful = upserter.doubtful_keys();
     if !doubtful.is_empty() {
         let versions = look_up(stream, clock, &doubtful).await?;
@@ -60,7 +61,7 @@ pub(super) async fn settle(
     let changes = upserter.schema_changes();
     if !changes.is_empty() {
         clock.time(evolve(stream, &changes)).await?;
-        let columns = read_columns(stream).await?;
+        let columns = clock.time(read_columns(stream)).await?;
         upserter.adopt(columns);
     }
     Ok(Settled { upserter, looked_up_keys: doubtful.len() as u64, changed_columns: changes.len() as u64 })
@@ -170,6 +171,8 @@ pub(super) fn landed_heads(
 pub(super) enum FlushFailure {
     /// Its files could not be written; none of them is left.
     Unwritten(LakeError),
+    /// Its files were not written in time: some of them may be left, for the janitor.
+    Unanswered(StartError),
     /// A table refused it.
     Refused(CommitRefused),
 }
@@ -198,9 +201,11 @@ pub(super) async fn commit_flush(
     before: &BTreeMap<i32, ChangeHeads>,
     after: &BTreeMap<i32, ChangeHeads>,
 ) -> Result<Committed, FlushFailure> {
-    crate::failpoint::reach_store("upserter::write").await;
-    let Written { invalid, history, upserts, deletes } =
-        write_files(stream, flush).await.map_err(FlushFailure::Unwritten)?;
+    // Nobody's heartbeat is withheld on the committers' thread: without a limit a store that never answers would be
+    // waited for without end.
+    let written = answered(stream, "writing the files of a flush", write_files(stream, flush)).await;
+    let written = written.map_err(FlushFailure::Unanswered)?;
+    let Written { invalid, history, upserts, deletes } = written.map_err(FlushFailure::Unwritten)?;
     let topic = stream.topic();
     let advances = |entry: fn(&ChangeHeads) -> &PartitionLedger, wanted: &dyn Fn(i32) -> bool| {
         let entries = after.iter().filter(|(partition, _)| wanted(**partition));
@@ -240,6 +245,7 @@ fn advance(topic: &str, partition: i32, entry: &PartitionLedger) -> Advance {
 }
 
 async fn write_files(stream: &DimensionStream, flush: &Flush) -> Result<Written, LakeError> {
+    crate::failpoint::reach_store("upserter::write").await;
     let (lake, options) = (&stream.lake, stream.writer_options);
     let mut written: Vec<(LakeTable, Vec<DataFile>)> = Vec::new();
     let outcome = async {

@@ -13,10 +13,12 @@ pub(super) async fn look_up(
     clock: &StepClock,
     keys: &[String],
 ) -> Result<Vec<HistoryVersion>, StartError> {
-    crate::failpoint::reach_store("upserter::look_up").await;
     let key_column = stream.entity.key_column();
     let columns: Vec<&str> = std::iter::once(key_column).chain(VERSION_COLUMNS).collect();
-    let reading = stream.lake.read_keys(stream.history(), &columns, key_column, keys);
+    let reading = async {
+        crate::failpoint::reach_store("upserter::look_up").await;
+        stream.lake.read_keys(stream.history(), &columns, key_column, keys).await
+    };
     let mut batches = clock.time(reading).await?;
     let mut versions = Vec::new();
     // Each batch has to come in time, not all of them together.

@@ -139,8 +139,9 @@ pub(super) async fn columns(stream: &DimensionStream) -> Result<Columns, StartEr
     if missing.history.is_empty() && missing.dimension.is_empty() {
         return Ok(columns);
     }
-    stream.lake.evolve(stream.history(), &missing.history).await?;
-    stream.lake.evolve(stream.table(), &missing.dimension).await?;
+    for (table, changes) in [(stream.history(), &missing.history), (stream.table(), &missing.dimension)] {
+        answered(stream, table.full_name(), stream.lake.evolve(table, changes)).await??;
+    }
     answered(stream, "reading the dimension's columns", read_columns(stream)).await?
 }
 

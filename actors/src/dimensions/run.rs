@@ -71,7 +71,7 @@ async fn prepare(
     let committers = &services.committers;
     catch_up_with_history(stream, committers, key, &columns, &index, &mut recovered).await?;
     if let Some(cache) = &stream.cache {
-        cache.load(&stream.lake, stream.table()).await?;
+        cache.load(stream).await?;
     }
     let mut opened = Vec::new();
     for partition in recovered {

@@ -123,15 +123,16 @@ impl DimensionUpserter {
         loop {
             self.metrics.mailbox_depth(self.queue.len());
             let Some(upserter) = &self.upserter else { return };
-            if self.flush_due && !upserter.is_empty() {
-                if !self.commit_in_flight {
-                    self.begin_flush(ctx);
-                }
+            if self.flush_due && upserter.is_empty() {
+                self.flush_done();
+            } else if self.flush_due && !self.commit_in_flight {
+                self.begin_flush(ctx);
+                return;
+            } else if self.flush_due && self.is_full(upserter) {
                 return;
             }
-            if self.flush_due {
-                self.flush_done();
-            }
+            // A flush that waits for the commit in flight takes along what comes meanwhile: else commits that take longer
+            // than their interval would carry a batch each.
             let Some((changes, reply)) = self.queue.pop_front() else { return };
             self.apply(&changes);
             // A consumer that has gone needs no answer.
@@ -227,6 +228,7 @@ impl DimensionUpserter {
                 (FailureClass::Transient, error.to_string())
             }
             FlushFailure::Unwritten(error) => (FailureClass::Crash, error.to_string()),
+            FlushFailure::Unanswered(error) => (FailureClass::Transient, error.to_string()),
             FlushFailure::Refused(CommitRefused::Fenced(reason)) => (FailureClass::Fenced, reason),
             FlushFailure::Refused(CommitRefused::Closed) => {
                 (FailureClass::Fenced, "the committer closed this generation".to_string())

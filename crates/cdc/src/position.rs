@@ -2,10 +2,14 @@
 //!
 //! | connector | position | minor |
 //! |---|---|---|
-//! | postgresql | `lsn`; where that is null (rows of an incremental snapshot) the last part of `sequence` | 0 |
+//! | postgresql | end of the last commit, the first part of `sequence`; without it (snapshots, the first commit after one) `lsn` | `lsn`; 0 where there was no first part |
+//! | postgresql, incremental snapshot (`lsn` null) | last part of `sequence`: where the log stood | 0 |
 //! | mysql, mariadb | number of `file` << 32 \| `pos` | `row` |
 //! | sqlserver | `change_lsn` a:b:c (hexadecimal) as a << 32 \| b | c << 16 \| `event_serial_no` |
 //! | oracle | `scn` | `ssn` |
+//!
+//! PostgreSQL's `lsn` alone is the place where a row was written, not where its transaction committed: one that was open while
+//! a snapshot was taken has a smaller one than the snapshot's rows, and is newer.
 //!
 //! A connector that is not named here, a part that is null or not as it should be, and anything negative or beyond 63
 //! bits: no position.
@@ -46,7 +50,7 @@ impl Source<'_> {
     /// Position and minor position.
     pub(crate) fn position(&self) -> Option<(i64, i64)> {
         match text(self.connector)?.as_ref() {
-            "postgresql" => Some((number(self.lsn).or_else(|| last_of_sequence(self.sequence))?, 0)),
+            "postgresql" => self.postgresql(),
             "mysql" | "mariadb" => {
                 let (file, pos) = (file_number(&text(self.file)?)?, number(self.pos)?);
                 Some((joined(file, 32, pos)?, number(self.row).unwrap_or(0)))
@@ -63,6 +67,17 @@ impl Source<'_> {
             }
             "oracle" => Some((number(self.scn)?, number(self.ssn).unwrap_or(0))),
             _ => None,
+        }
+    }
+
+    fn postgresql(&self) -> Option<(i64, i64)> {
+        let sequence = numbers(self.sequence);
+        let part = |at: Option<&Option<i64>>| at.copied().flatten();
+        let (last_commit, stood_at) = (part(sequence.first()), part(sequence.last()));
+        match (number(self.lsn), last_commit) {
+            (Some(lsn), Some(last_commit)) => Some((last_commit, lsn)),
+            (Some(lsn), None) => Some((lsn, 0)),
+            (None, _) => Some((stood_at?, 0)),
         }
     }
 }
@@ -83,10 +98,11 @@ fn number(raw: Option<&RawValue>) -> Option<i64> {
     digits.parse().ok().filter(|number| *number >= 0)
 }
 
-/// The last number of `"[\"22838328\",\"22838328\"]"`: where the log stood.
-fn last_of_sequence(raw: Option<&RawValue>) -> Option<i64> {
-    let parts: Vec<Option<String>> = serde_json::from_str(&text(raw)?).ok()?;
-    parts.last()?.as_ref()?.parse().ok().filter(|number| *number >= 0)
+/// The numbers of `"[\"22838328\",\"22838329\"]"`, each of which may be null.
+fn numbers(raw: Option<&RawValue>) -> Vec<Option<i64>> {
+    let parts: Option<Vec<Option<String>>> = text(raw).and_then(|list| serde_json::from_str(&list).ok());
+    let number = |part: Option<String>| part?.parse().ok().filter(|number| *number >= 0);
+    parts.unwrap_or_default().into_iter().map(number).collect()
 }
 
 /// The digits behind the last dot: `mysql-bin.000042` is file 42.
