@@ -14,7 +14,7 @@ use crate::services::Services;
 use crate::settings::PipelineSettings;
 use crate::shard::RunningShard;
 use crate::status::EngineStatus;
-use crate::stream::{ShardStart, Stream};
+use crate::stream::{EVENTS, ShardStart, Stream};
 
 /// The parts of a pipeline, all cheap to clone.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ impl Stream for Pipeline {
     type Run = RunningShard;
 
     fn name(&self) -> &'static str {
-        ""
+        EVENTS
     }
 
     fn shards(&self) -> usize {

@@ -16,6 +16,9 @@ use crate::recovery::StartError;
 use crate::settings::PipelineSettings;
 use crate::status::EngineStatus;
 
+/// The event stream's name. Its shards are called by their numbers alone, those of other streams by the stream's name too.
+pub(crate) const EVENTS: &str = "events";
+
 /// A stream as its supervisor sees it. Cheap to clone.
 pub trait Stream: Clone + 'static {
     /// What its shards share.
@@ -23,7 +26,7 @@ pub trait Stream: Clone + 'static {
     /// A run of one of its shards.
     type Run: StreamRun<Services = Self::Services>;
 
-    /// Its name in logs, beside other streams; empty for the event stream.
+    /// Its name in logs, beside other streams.
     fn name(&self) -> &'static str;
 
     /// How many shards it has.

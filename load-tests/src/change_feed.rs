@@ -79,7 +79,7 @@ pub(crate) struct ChangeFeed {
 }
 
 impl ChangeFeed {
-    pub(crate) fn new(broker: &BrokerArgs, topic: &str, config: CdcConfig) -> anyhow::Result<Self> {
+    pub(crate) fn new(broker: &BrokerArgs, topic: &str, config: &CdcConfig) -> anyhow::Result<Self> {
         let sink = KafkaSink::connect(&KafkaSinkSettings {
             brokers: broker.brokers.clone(),
             topic: topic.to_owned(),
@@ -88,7 +88,7 @@ impl ChangeFeed {
                 .into(),
             ..KafkaSinkSettings::default()
         })?;
-        let world = CdcWorld::new(CdcConfig { partitions: sink.partitions(), ..config })?;
+        let world = CdcWorld::new(CdcConfig { partitions: sink.partitions(), ..config.clone() })?;
         let logs: Vec<CdcPartitionLog> = (0..sink.partitions())
             .map(|partition| CdcPartitionLog::in_world(world.clone(), partition))
             .collect::<Result<_, _>>()?;

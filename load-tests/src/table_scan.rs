@@ -2,21 +2,24 @@
 //! tools' Python is at hand.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::Instant;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use futures::TryStreamExt;
 use pulselake_lake::{Lake, LakeSettings, OpenMode};
 use pulselake_model::tables::LakeTable;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::proc_fs;
 use crate::statistics::rounded;
 
 /// Reads with DuckDB what the first argument names; one line of JSON.
 const DUCKDB_SCAN: &str = include_str!("duckdb_scan.py");
+/// DuckDB is stopped when it takes longer: hundreds of equality delete files can be too much for it.
+const DUCKDB_PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// One reading.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,21 +46,35 @@ pub(crate) fn by_pulselake(data_dir: &Path, table: LakeTable) -> anyhow::Result<
     Ok(TableRead { rows, wall_s, cpu_s: rounded(own_cpu_s()? - cpu_before_s, 2) })
 }
 
-/// Reads `table` with DuckDB in a process of its own, its start left out. `None` without the test tools; a refusal comes as
-/// an object with `error`, because it says something about the table and not about the measurement.
+/// Reads `table` with DuckDB in a process of its own, its start left out. `None` without the test tools; a refusal, or
+/// no answer in time, comes as an object with `error`: it says something about the table, and stops no measurement.
 pub(crate) fn by_duckdb(data_dir: &Path, table: LakeTable) -> anyhow::Result<Option<Value>> {
     let Some(python) = std::env::var_os("PULSELAKE_TEST_PYTHON") else { return Ok(None) };
     let tools = std::env::var_os("PULSELAKE_TEST_TOOLS").context("PULSELAKE_TEST_TOOLS is not set")?;
     let runtime = tokio::runtime::Runtime::new()?;
     let loaded = runtime.block_on(async { anyhow::Ok(open(data_dir).await?.load(table).await?) })?;
     let location = loaded.metadata_location().context("the table has no metadata file")?;
-    let output = Command::new(python)
+    let mut reading = Command::new(python)
         .args(["-c", DUCKDB_SCAN, location])
         .env("PYTHONPATH", Path::new(&tools).join("../verify"))
-        .output()?;
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let started = Instant::now();
+    // What it says fits into a pipe: it can't hang on one that nobody reads.
+    while reading.try_wait()?.is_none() {
+        if started.elapsed() > DUCKDB_PATIENCE {
+            reading.kill()?;
+            reading.wait()?;
+            return Ok(Some(json!({ "error": format!("stopped after {DUCKDB_PATIENCE:?}") })));
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    let output = reading.wait_with_output()?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Ok(Some(serde_json::json!({ "error": complaint })));
+        return Ok(Some(json!({ "error": complaint })));
     }
     let read: TableRead = serde_json::from_slice(&output.stdout).context("DuckDB's answer is no JSON")?;
     ensure!(read.wall_s > 0.0, "DuckDB took no time");

@@ -35,9 +35,8 @@ fn the_audit_finds_each_alteration() {
         let output = place.scene.command(&["audit", "--format", "json"]);
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         let failed = report["checks"].as_array().unwrap().iter().filter(|check| check["status"] == "FAILED");
-        let failed: Vec<(&str, &str)> = failed
-            .map(|check| (check["name"].as_str().unwrap(), check["found"].as_str().unwrap()))
-            .collect();
+        let failed: Vec<(&str, &str)> =
+            failed.map(|check| (check["name"].as_str().unwrap(), check["found"].as_str().unwrap())).collect();
         let names: Vec<&str> = failed.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, expected, "{point} of {key}: {failed:?}");
         assert_eq!(output.status.success(), expected.is_empty());

@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod altered;
 mod commands;
 mod failpoints;
 mod feed;

@@ -111,10 +111,25 @@ impl Place {
         report["facts"].clone()
     }
 
-    /// The recount, and what it counted against what the generator says that its changes come to.
+    /// `pulselake audit` on all tables.
+    #[track_caller]
+    fn audit(&self) {
+        let settings = self.settings(&[]);
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        let output = self.scene.command(&std::iter::once("audit").chain(settings).collect::<Vec<_>>());
+        let told = [output.stdout, output.stderr].concat();
+        assert!(
+            output.status.success(),
+            "pulselake audit found something:\n{}",
+            String::from_utf8_lossy(&told)
+        );
+    }
+
+    /// The audit, the recount, and what it counted against what the generator says that its changes come to.
     #[track_caller]
     pub fn verify(&self, feed: &Feed) -> Value {
         let facts = self.recount();
+        self.audit();
         for entity in Entity::ALL {
             compare(&facts, entity, &feed.truth(entity), feed.made_by_hand(entity));
         }

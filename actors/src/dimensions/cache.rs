@@ -85,10 +85,12 @@ impl DimensionCache {
         self.shared.videos.is_empty()
     }
 
-    /// Fills the cache with the rows of the dimension as it is now.
+    /// Fills the cache with the rows of the dimension as it is now; what was in it before is forgotten, since another
+    /// process may have deleted it.
     pub(super) async fn load(&self, stream: &DimensionStream) -> Result<(), StartError> {
         let table = stream.table();
         let mut batches = answered(stream, table.full_name(), stream.lake.read(table, &COLUMNS)).await??;
+        self.shared.videos.clear();
         while let Some(batch) = answered(stream, table.full_name(), batches.next()).await? {
             self.insert_all(&batch?);
         }

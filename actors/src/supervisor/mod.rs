@@ -22,7 +22,7 @@ use crate::messages::GenerationKey;
 use crate::recovery::StartError;
 use crate::restarts::{RestartBudget, RestartPolicy};
 use crate::status::Phase;
-use crate::stream::{Drained, ShardReports, Stream, StreamRun, StreamServices};
+use crate::stream::{Drained, EVENTS, ShardReports, Stream, StreamRun, StreamServices};
 use crate::watchdog::Watchdog;
 use ending::Ending;
 use watching::Unassigned;
@@ -163,7 +163,7 @@ fn forward_events(source: Arc<dyn Source>) -> UnboundedReceiver<AssignmentEvent>
 /// A shard's name in logs and metrics.
 fn shard_name(stream: &impl Stream, shard: usize) -> String {
     match stream.name() {
-        "" => shard.to_string(),
+        EVENTS => shard.to_string(),
         name => format!("{name}-{shard}"),
     }
 }
@@ -250,7 +250,7 @@ impl<S: Stream> Supervisor<S> {
         match event {
             AssignmentEvent::Failed(error) => Err(error.into()),
             AssignmentEvent::Assigned(partitions) => {
-                events::rebalanced(&partitions, &[]);
+                events::rebalanced(self.stream.name(), &partitions, &[]);
                 let shards = self.shards_of(&partitions);
                 self.end_for_rebalance(&shards, Ending::Drain).await?;
                 for partition in partitions {
@@ -260,7 +260,7 @@ impl<S: Stream> Supervisor<S> {
                 self.start_shards(&shards).await
             }
             AssignmentEvent::Revoked { partitions, done } => {
-                events::rebalanced(&[], &partitions);
+                events::rebalanced(self.stream.name(), &[], &partitions);
                 let shards = self.shards_of(&partitions);
                 crate::failpoint::reach("supervisor::revoked");
                 let ended = self.end_for_rebalance(&shards, Ending::Drain).await;
@@ -271,7 +271,7 @@ impl<S: Stream> Supervisor<S> {
                 self.start_shards(&shards).await
             }
             AssignmentEvent::Lost(partitions) => {
-                events::rebalanced(&[], &partitions);
+                events::rebalanced(self.stream.name(), &[], &partitions);
                 let shards = self.shards_of(&partitions);
                 let ended = self.end_for_rebalance(&shards, Ending::Kill).await;
                 self.forget(&partitions);

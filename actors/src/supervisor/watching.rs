@@ -44,7 +44,7 @@ impl<S: Stream> Supervisor<S> {
         let now = Instant::now();
         let has_partitions = self.slots.iter().any(|slot| !slot.partitions.is_empty());
         if let Some(waited) = self.unassigned.look(has_partitions, now) {
-            events::waiting_for_partitions(waited);
+            events::waiting_for_partitions(self.stream.name(), waited);
         }
         for shard in 0..self.slots.len() {
             if self.slots[shard].restart_at.is_some_and(|at| at <= now) {

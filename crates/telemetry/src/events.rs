@@ -187,14 +187,15 @@ pub fn heartbeat_missed(actor: &str, run: &str, silent_for: Duration) {
 }
 
 /// Partitions came or went.
-pub fn rebalanced(assigned: &[i32], revoked: &[i32]) {
-    info!(event = "rebalanced", ?assigned, ?revoked, "partitions were handed out anew");
+pub fn rebalanced(stream: &str, assigned: &[i32], revoked: &[i32]) {
+    info!(event = "rebalanced", stream, ?assigned, ?revoked, "partitions were handed out anew");
 }
 
 /// No partition is this process's, and has not been for so long.
-pub fn waiting_for_partitions(waited: Duration) {
+pub fn waiting_for_partitions(stream: &str, waited: Duration) {
     info!(
         event = "waiting_for_partitions",
+        stream,
         waited_ms = millis(waited),
         "no partition is assigned to this process: the group has more members than the topic has partitions, or still shares them out; it waits until one is free (kafka.group_mode = \"assign\" takes all of them without a group)"
     );

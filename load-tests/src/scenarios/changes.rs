@@ -140,7 +140,7 @@ fn measure(
 ) -> anyhow::Result<(Value, bool)> {
     let directory = tempfile::Builder::new().prefix("pulselake-bench.").tempdir_in(&args.common.work_dir)?;
     let data_dir = directory.path().join("lake");
-    let mut feed = ChangeFeed::new(&args.broker, topic, config_of(args))?;
+    let mut feed = ChangeFeed::new(&args.broker, topic, &config_of(args))?;
     eprintln!("filling {topic} with the creates of {} videos", args.keys);
     let initial_changes = feed.send_initial()?;
 

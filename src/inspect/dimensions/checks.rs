@@ -105,11 +105,14 @@ fn table_checks(entity: Entity, evidence: &ChangeEvidence) -> Vec<Check> {
     let mut checks = Checks::of(dimension.full_name());
     let (repeated, example) = &evidence.repeated_keys;
     checks.none("dimension.keys_distinct", "no key twice", *repeated, key(example));
-    let (missing, stale) = (&evidence.missing_keys, &evidence.stale_keys);
-    let wrong = missing.0 + stale.0 + evidence.surplus_keys;
-    let named = key(&missing.1).map(|found| format!("{found}, which is missing"));
+    let faults = [
+        (&evidence.missing_keys, "which is missing"),
+        (&evidence.stale_keys, "which is not its last version"),
+        (&evidence.surplus_keys, "which should not be there"),
+    ];
+    let wrong = faults.iter().map(|((keys, _), _)| keys).sum();
     let named =
-        named.or_else(|| key(&stale.1).map(|found| format!("{found}, which is not its last version")));
+        faults.iter().find_map(|((_, example), fault)| key(example).map(|found| format!("{found}, {fault}")));
     let what = "no key whose row is not its last version in the history";
     checks.none("dimension.current", what, wrong, named);
     list.extend(checks.into_list());

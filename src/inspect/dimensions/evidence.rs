@@ -43,8 +43,8 @@ pub(super) struct ChangeEvidence {
     pub(super) repeated_keys: (u64, Option<String>),
     /// Keys that the dimension should have and does not, and one of them.
     pub(super) missing_keys: (u64, Option<String>),
-    /// Keys that it has and should not.
-    pub(super) surplus_keys: u64,
+    /// Keys that it has and should not, and one of them.
+    pub(super) surplus_keys: (u64, Option<String>),
     /// Keys whose row is not their last version, and one of them.
     pub(super) stale_keys: (u64, Option<String>),
     /// Keys that the dimension has.
@@ -55,8 +55,8 @@ pub(super) struct ChangeEvidence {
 pub(super) struct Collector<'a> {
     ledgers: &'a ChangeLedgers,
     evidence: ChangeEvidence,
-    /// Content of the dimension's row, by key.
-    present: HashMap<u128, u64>,
+    /// Content of the dimension's row, and its key.
+    present: HashMap<u128, (u64, Box<str>)>,
     versions: HashSet<(u128, VersionOrder, i64)>,
     last: HashMap<u128, (LastVersion, Box<str>)>,
 }
@@ -78,7 +78,7 @@ impl<'a> Collector<'a> {
     }
 
     pub(super) fn dimension_row(&mut self, key: &str, content_hash: u64) {
-        if self.present.insert(key_hash(key), content_hash).is_some() {
+        if self.present.insert(key_hash(key), (content_hash, key.into())).is_some() {
             count(&mut self.evidence.repeated_keys, key);
         }
     }
@@ -118,12 +118,14 @@ impl<'a> Collector<'a> {
         for (hash, (last, key)) in &self.last {
             match self.present.remove(hash) {
                 None if !last.is_deletion => count(&mut evidence.missing_keys, key),
-                Some(_) if last.is_deletion => evidence.surplus_keys += 1,
-                Some(content) if content != last.content_hash => count(&mut evidence.stale_keys, key),
+                Some(_) if last.is_deletion => count(&mut evidence.surplus_keys, key),
+                Some((content, _)) if content != last.content_hash => count(&mut evidence.stale_keys, key),
                 _ => {}
             }
         }
-        evidence.surplus_keys += self.present.len() as u64;
+        for (_, key) in self.present.values() {
+            count(&mut evidence.surplus_keys, key);
+        }
         self.evidence
     }
 }
