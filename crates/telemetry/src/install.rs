@@ -98,7 +98,7 @@ mod tests {
         table.fenced();
         table.pending_rows(8);
         table.became_visible(Duration::from_secs(11), 4_091);
-        let shard = ShardMetrics::new(0);
+        let shard = ShardMetrics::new("0");
         shard.restarted();
         shard.restarts_left(9);
         set_assigned_partitions(12);
