@@ -13,15 +13,26 @@ const MAX_TIMESTAMP_US: i64 = MAX_TIMESTAMP_MS * US_PER_MS + 999;
 /// 0001-01-01T00:00:00Z.
 const MIN_TIMESTAMP_US: i64 = -62_135_596_800_000_000;
 
-/// A moment of a base column, 1970 to 9999: as declared, else RFC 3339 or epoch milliseconds.
+/// A moment of a base column, 1970 to 9999: as declared, else RFC 3339 or a number since the epoch in the unit that its size
+/// tells.
 pub(crate) fn base_moment_us(declared: Option<Declared>, raw: &str) -> Option<i64> {
     let moment_us = match declared {
         Some(Declared::Date) => days(raw).map(|days| i64::from(days) * US_PER_DAY),
         Some(declared @ (Declared::TimestampUs | Declared::TimestampNs)) => moment_us(declared, raw),
         _ if raw.starts_with('"') => moment_us(Declared::TimestampText, raw),
-        _ => moment_us(Declared::TimestampMs, raw),
+        _ => moment_us(unit_of(raw.parse().ok()?), raw),
     };
     moment_us.filter(|moment| *moment >= 0)
+}
+
+/// The unit of an undeclared number: without its schema Debezium's record has PostgreSQL's `timestamp` as bare microseconds.
+/// Milliseconds up to the year 9999 are less than microseconds since 1978, and these up to then than nanoseconds since 1978.
+fn unit_of(since_epoch: i64) -> Declared {
+    match since_epoch {
+        ..=MAX_TIMESTAMP_MS => Declared::TimestampMs,
+        ..=MAX_TIMESTAMP_US => Declared::TimestampUs,
+        _ => Declared::TimestampNs,
+    }
 }
 
 /// A moment of the years 1 to 9999, as declared.
@@ -75,7 +86,9 @@ mod tests {
             (Some(Declared::TimestampUs), "1770458400123000", Some(us)),
             (Some(Declared::TimestampNs), "1770458400123000000", Some(us)),
             (Some(Declared::Date), "1", Some(US_PER_DAY)),
-            (None, "1770458400123000", None),
+            (None, "1770458400123000", Some(us)),
+            (None, "1770458400123000000", Some(us)),
+            (None, "253402300799999", Some(MAX_TIMESTAMP_MS * US_PER_MS)),
             (None, "-1", None),
         ];
         for (declared, raw, expected) in cases {
