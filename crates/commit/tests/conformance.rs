@@ -1,4 +1,5 @@
-//! What every catalog has to do, shown on each: SQLite always, PostgreSQL and REST where `make test` starts them.
+//! What every catalog has to do, shown on each: SQLite always, PostgreSQL (on local files and on S3) and REST where `make test` starts
+//! them.
 #![allow(clippy::unwrap_used)]
 
 #[path = "conformance/basics.rs"]
@@ -33,6 +34,7 @@ macro_rules! on_every_catalog {
         catalog!(sqlite, crate::support::Kind::Sqlite, cfg(test); $($cases)*);
         catalog!(postgres, crate::support::Kind::Postgres, ignore = "needs PostgreSQL: run through make test"; $($cases)*);
         catalog!(rest, crate::support::Kind::Rest, ignore = "needs a REST catalog: run through make test"; $($cases)*);
+        catalog!(postgres_on_s3, crate::support::Kind::PostgresOnS3, ignore = "needs PostgreSQL and S3: run through make test"; $($cases)*);
     };
 }
 

@@ -106,6 +106,15 @@ fn name_of(location: &str) -> String {
     location.rsplit('/').next().unwrap().to_string()
 }
 
+async fn names_in(directory: &str) -> BTreeSet<String> {
+    if let Some(path) = directory.strip_prefix("file://") {
+        let entries = std::fs::read_dir(path).unwrap();
+        return entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    }
+    let files = super::s3_warehouse(directory).list(directory);
+    files.map_ok(|file| name_of(&file.location)).try_collect().await.unwrap()
+}
+
 /// Fails unless the metadata directory holds exactly what the table needs. `ending` picks the files to compare.
 pub async fn assert_nothing_left_behind(table: &Table, ending: &str) {
     assert_nothing_left_beside(table, ending, &BTreeSet::new()).await;
@@ -113,13 +122,8 @@ pub async fn assert_nothing_left_behind(table: &Table, ending: &str) {
 
 /// The same, where snapshots that left the metadata may have left `others`.
 pub async fn assert_nothing_left_beside(table: &Table, ending: &str, others: &BTreeSet<String>) {
-    let location = table.metadata().location();
-    let directory = format!("{}/metadata", location.strip_prefix("file://").unwrap());
-    let there: BTreeSet<String> = std::fs::read_dir(&directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(ending))
-        .collect();
+    let mut there = names_in(&format!("{}/metadata", table.metadata().location())).await;
+    there.retain(|name| name.ends_with(ending));
     let needed = needed(table).await;
     let wanted: BTreeSet<String> =
         needed.union(others).filter(|name| name.ends_with(ending)).cloned().collect();

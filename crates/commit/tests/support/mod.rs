@@ -1,4 +1,4 @@
-//! Catalogs of each kind with tables of local files, and how to look at what became of them.
+//! Catalogs of each kind with tables of local files or on S3, and how to look at what became of them.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 pub mod files;
@@ -19,6 +19,7 @@ use pulselake_commit::catalog::{CatalogSettings, FileIoSource, open};
 use pulselake_commit::{
     Catalog, ChangeKind, CommitFailure, CommitLimits, Landing, RowDelta, TableChange, Unguarded, commit,
 };
+use pulselake_store::{S3Credentials, S3Settings, Secret, StoreSettings, Warehouse};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -29,6 +30,8 @@ pub enum Kind {
     Sqlite,
     Postgres,
     Rest,
+    /// PostgreSQL, and the tables on a real S3 server.
+    PostgresOnS3,
 }
 
 /// A service's address, which `make test` tells.
@@ -49,6 +52,21 @@ impl FileIoSource for LocalFiles {
     }
 }
 
+/// The S3 server's place at `location`.
+pub fn s3_warehouse(location: &str) -> Warehouse {
+    let credentials = S3Credentials {
+        access_key_id: "test".into(),
+        secret_access_key: Secret::new("testtest"),
+        session_token: None,
+    };
+    let s3 = S3Settings {
+        endpoint: Some(service("PULSELAKE_TEST_S3")),
+        credentials: Some(credentials),
+        ..S3Settings::default()
+    };
+    Warehouse::parse(location, StoreSettings { s3, ..StoreSettings::default() }).unwrap()
+}
+
 /// A catalog, a warehouse, and a namespace that no other test has.
 pub struct Place {
     pub kind: Kind,
@@ -63,12 +81,15 @@ impl Place {
         let directory = tempfile::tempdir().unwrap();
         let uri = match kind {
             Kind::Sqlite => format!("sqlite://{}/catalog.db", directory.path().display()),
-            Kind::Postgres => service("PULSELAKE_TEST_POSTGRES"),
+            Kind::Postgres | Kind::PostgresOnS3 => service("PULSELAKE_TEST_POSTGRES"),
             Kind::Rest => service("PULSELAKE_TEST_REST"),
         };
         let unique = Uuid::now_v7().simple().to_string();
-        let mut settings =
-            CatalogSettings::new(uri, format!("file://{}/warehouse", directory.path().display()));
+        let warehouse = match kind {
+            Kind::PostgresOnS3 => format!("s3://lake/conformance-{unique}"),
+            _ => format!("file://{}/warehouse", directory.path().display()),
+        };
+        let mut settings = CatalogSettings::new(uri, warehouse);
         settings.name = format!("catalog_{unique}");
         settings.fsync = false;
         let namespace = NamespaceIdent::from_strs([format!("n{unique}"), "gold +%/é".to_string()]).unwrap();
@@ -82,7 +103,11 @@ impl Place {
 
     pub async fn catalog_at(&self, uri: &str) -> Arc<dyn Catalog> {
         let settings = CatalogSettings { uri: uri.to_string(), ..self.settings.clone() };
-        open(&settings, true, Arc::new(LocalFiles::default()), Runtime::current()).await.unwrap()
+        let files: Arc<dyn FileIoSource> = match self.kind {
+            Kind::PostgresOnS3 => Arc::new(s3_warehouse(&settings.warehouse)),
+            _ => Arc::new(LocalFiles::default()),
+        };
+        open(&settings, true, files, Runtime::current()).await.unwrap()
     }
 
     /// A new table of [`schema`], partitioned by category.
