@@ -226,7 +226,7 @@ fn assert_nothing_is_left_of_ended_runs(scene: &Scene, engine: &Engine) {
 fn oldest_run_that_goes_on(engine: &Engine) -> SystemTime {
     let starts = engine.log().events("generation_started");
     let newest_of = |shard: u64| {
-        let of_shard = starts.iter().filter(|start| start["shard"] == shard);
+        let of_shard = starts.iter().filter(|start| start["shard"] == shard.to_string());
         of_shard.map(event_time).max().unwrap()
     };
     newest_of(0).min(newest_of(1))
