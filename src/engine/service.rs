@@ -139,9 +139,7 @@ fn report(pipeline: &Pipeline, changes: &[EngineStatus], end: RunEnd) -> anyhow:
     };
     events::service_stopped(reason);
     let changed: u64 = changes.iter().map(|status| status.committed_records().0).sum();
-    let beside = if changes.is_empty() { String::new() } else { format!(" and {changed} changes") };
-    eprintln!(
-        "{reason}: {records} records{beside} read, {quarantined} of the records quarantined, all committed"
-    );
+    let beside = if changes.is_empty() { String::new() } else { format!("; {changed} changes beside them") };
+    eprintln!("{reason}: {records} records read, {quarantined} of them quarantined, all committed{beside}");
     Ok(ExitCode::SUCCESS)
 }

@@ -33,6 +33,18 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// How many codes there are.
     pub const COUNT: usize = 12;
+    /// The codes of events; the others are those of changes.
+    pub const OF_EVENTS: [ErrorCode; 9] = [
+        Self::MalformedJson,
+        Self::NotUtf8,
+        Self::MissingField,
+        Self::WrongType,
+        Self::UnknownEventType,
+        Self::BadTimestamp,
+        Self::FutureTimestamp,
+        Self::TooLarge,
+        Self::UnsupportedSchemaVersion,
+    ];
     /// Every code, in the order of their numbers.
     pub const ALL: [ErrorCode; Self::COUNT] = [
         Self::MalformedJson,
