@@ -225,11 +225,11 @@ fn assert_nothing_is_left_of_ended_runs(scene: &Scene, engine: &Engine) {
 /// When the oldest of the shards' present runs began.
 fn oldest_run_that_goes_on(engine: &Engine) -> SystemTime {
     let starts = engine.log().events("generation_started");
-    let newest_of = |shard: u64| {
-        let of_shard = starts.iter().filter(|start| start["shard"] == shard.to_string());
+    let newest_of = |shard: &str| {
+        let of_shard = starts.iter().filter(|start| start["shard"] == shard);
         of_shard.map(event_time).max().unwrap()
     };
-    newest_of(0).min(newest_of(1))
+    newest_of("0").min(newest_of("1"))
 }
 
 /// Waits until a commit sleeps before its metadata is written, then leaves no room for that.

@@ -28,10 +28,12 @@ pub(crate) fn base_moment_us(declared: Option<Declared>, raw: &str) -> Option<i6
 /// The unit of an undeclared number: without its schema Debezium's record has PostgreSQL's `timestamp` as bare microseconds.
 /// Milliseconds up to the year 9999 are less than microseconds since 1978, and these up to then than nanoseconds since 1978.
 fn unit_of(since_epoch: i64) -> Declared {
-    match since_epoch {
-        ..=MAX_TIMESTAMP_MS => Declared::TimestampMs,
-        ..=MAX_TIMESTAMP_US => Declared::TimestampUs,
-        _ => Declared::TimestampNs,
+    if since_epoch <= MAX_TIMESTAMP_MS {
+        return Declared::TimestampMs;
+    }
+    match since_epoch <= MAX_TIMESTAMP_US {
+        true => Declared::TimestampUs,
+        false => Declared::TimestampNs,
     }
 }
 
