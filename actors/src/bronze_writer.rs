@@ -270,14 +270,10 @@ impl BronzeWriter {
         let commit = async move { outcome.await.unwrap_or(Err(CommitRefused::Lost)) };
         ctx.spawn(commit.into_actor(self).map(move |done, actor, context| match done {
             Ok(committed) => actor.committed(&ranges, files, &committed, context),
-            Err(CommitRefused::Fenced(reason)) => actor.fail(FailureClass::Fenced, reason, context),
-            Err(CommitRefused::Closed) => {
-                actor.fail(FailureClass::Fenced, "the committer closed this generation".into(), context);
+            Err(refused) => {
+                let (class, reason) = refused.into_failure();
+                actor.fail(class, reason, context);
             }
-            Err(CommitRefused::Lost) => {
-                actor.fail(FailureClass::Crash, "the commit ended without an answer".into(), context);
-            }
-            Err(CommitRefused::Stop(reason)) => actor.fail(FailureClass::Stop, reason, context),
         }));
     }
 

@@ -11,7 +11,7 @@ use actix::prelude::*;
 use arrow::array::{Array, AsArray, RecordBatch};
 use pulselake_ledger::LastSeen;
 use pulselake_model::RawBatch;
-use pulselake_source::{ErrorAction, PartitionReader, Polled, ReaderState, SourceError};
+use pulselake_source::{PartitionReader, Polled, ReaderState, SourceError};
 use pulselake_telemetry::{ActorMetrics, SourceMetrics, events};
 use tokio::sync::oneshot;
 
@@ -143,13 +143,7 @@ impl PartitionConsumer {
         if matches!(error, SourceError::OffsetOutOfRange { .. }) {
             return self.overtaken(error, ctx);
         }
-        let class = match error.action() {
-            ErrorAction::Retry => FailureClass::Transient,
-            // The partition is somebody else's: the assignment's own event follows.
-            ErrorAction::LetGo => FailureClass::Fenced,
-            ErrorAction::Stop => FailureClass::Stop,
-        };
-        self.fail(class, error.to_string(), ctx);
+        self.fail(error.action().into(), error.to_string(), ctx);
     }
 
     /// Retention has overtaken the reader. What was read before may be nowhere else by now: it is committed first.

@@ -48,7 +48,11 @@ impl FlushCommit {
     }
 }
 
-async fn send(committer: &Addr<Committer>, request: CommitFiles) -> Result<Committed, CommitRefused> {
+/// Asks a committer, and waits for what became of it.
+pub(crate) async fn send(
+    committer: &Addr<Committer>,
+    request: CommitFiles,
+) -> Result<Committed, CommitRefused> {
     // A mailbox error means that the committer died; its own guard reports that, and the generation ends.
     committer.send(request).await.unwrap_or(Err(CommitRefused::Closed))
 }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use pulselake_source::ErrorAction;
 use tokio::sync::watch;
 
 /// What a failure means for the supervisor.
@@ -21,6 +22,18 @@ pub enum FailureClass {
     Crash,
     /// Going on would lose or double records, and no restart can change that: the service stops.
     Stop,
+}
+
+impl From<ErrorAction> for FailureClass {
+    /// What a source's error means for the run that reads it.
+    fn from(action: ErrorAction) -> Self {
+        match action {
+            ErrorAction::Retry => Self::Transient,
+            // The partition is somebody else's: the assignment's own event follows.
+            ErrorAction::LetGo => Self::Fenced,
+            ErrorAction::Stop => Self::Stop,
+        }
+    }
 }
 
 /// The first failure of a generation.

@@ -7,6 +7,8 @@ use pulselake_ledger::{Advance, LastSeen};
 use pulselake_model::GoldFlush;
 use pulselake_model::decoded::SharedBatch;
 
+use crate::kill_switch::FailureClass;
+
 /// Names one run of one shard. Everything kept outside the shard is kept under this key and thrown away with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GenerationKey {
@@ -153,6 +155,18 @@ pub enum CommitRefused {
     Lost,
     /// The table itself forbids it (rolled back, ledger unreadable): nobody may go on.
     Stop(String),
+}
+
+impl CommitRefused {
+    /// What it means for the run that asked, and why.
+    pub fn into_failure(self) -> (FailureClass, String) {
+        match self {
+            Self::Fenced(reason) => (FailureClass::Fenced, reason),
+            Self::Closed => (FailureClass::Fenced, "the committer closed this generation".to_owned()),
+            Self::Lost => (FailureClass::Crash, "the commit ended without an answer".to_owned()),
+            Self::Stop(reason) => (FailureClass::Stop, reason),
+        }
+    }
 }
 
 /// To the committers and the gold writer: the shard's run is over. Answered when nothing of it is queued or in

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use pulselake_ledger::LastSeen;
 use pulselake_model::RawBatch;
-use pulselake_source::{ErrorAction, PartitionReader, Polled, ReaderState, SourceError};
+use pulselake_source::{PartitionReader, Polled, ReaderState, SourceError};
 use pulselake_telemetry::{ActorMetrics, events};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -116,13 +116,7 @@ impl CdcConsumer {
         if matches!(error, SourceError::OffsetOutOfRange { .. }) {
             return self.overtaken(error, ctx);
         }
-        let class = match error.action() {
-            ErrorAction::Retry => FailureClass::Transient,
-            // The partition is somebody else's: the assignment's own event follows.
-            ErrorAction::LetGo => FailureClass::Fenced,
-            ErrorAction::Stop => FailureClass::Stop,
-        };
-        self.fail(class, error.to_string(), ctx);
+        self.fail(error.action().into(), error.to_string(), ctx);
     }
 
     /// Retention has overtaken the reader. What was read before may be nowhere else by now: it is committed first.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use actix::prelude::*;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int32Type;
 use iceberg::spec::DataFile;
@@ -20,7 +19,8 @@ use super::lookup::look_up;
 use super::recovery::answered;
 use super::services::ChangeCommitters;
 use super::stream::DimensionStream;
-use crate::committer::{Committer, delete_files};
+use crate::committer::delete_files;
+use crate::flush_commit::send;
 use crate::heartbeat::StepClock;
 use crate::messages::{CommitFiles, CommitRefused, Committed, GenerationKey};
 use crate::recovery::StartError;
@@ -276,9 +276,4 @@ async fn write_invalid(stream: &DimensionStream, flush: &Flush) -> Result<Vec<Da
     let mut writer = TableWriter::new(&stream.lake, stream.quarantine(), stream.writer_options).await?;
     writer.write(&flush.invalid).await?;
     writer.close().await
-}
-
-async fn send(committer: &Addr<Committer>, request: CommitFiles) -> Result<Committed, CommitRefused> {
-    // A mailbox error means that the committer died; its own guard reports that, and the generation ends.
-    committer.send(request).await.unwrap_or(Err(CommitRefused::Closed))
 }

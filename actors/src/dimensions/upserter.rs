@@ -229,14 +229,7 @@ impl DimensionUpserter {
             }
             FlushFailure::Unwritten(error) => (FailureClass::Crash, error.to_string()),
             FlushFailure::Unanswered(error) => (FailureClass::Transient, error.to_string()),
-            FlushFailure::Refused(CommitRefused::Fenced(reason)) => (FailureClass::Fenced, reason),
-            FlushFailure::Refused(CommitRefused::Closed) => {
-                (FailureClass::Fenced, "the committer closed this generation".to_string())
-            }
-            FlushFailure::Refused(CommitRefused::Lost) => {
-                (FailureClass::Crash, "the commit ended without an answer".to_string())
-            }
-            FlushFailure::Refused(CommitRefused::Stop(reason)) => (FailureClass::Stop, reason),
+            FlushFailure::Refused(refused) => refused.into_failure(),
         };
         self.fail(class, reason, ctx);
     }
