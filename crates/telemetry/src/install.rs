@@ -49,14 +49,15 @@ pub fn install(version: &str) -> Result<TelemetryHandle, TelemetryError> {
 mod tests {
     use std::time::Duration;
 
-    use pulselake_model::ErrorCode;
     use pulselake_model::tables::LakeTable;
+    use pulselake_model::{Entity, ErrorCode};
 
     use super::*;
     use crate::metric::Kind;
     use crate::{
-        ActorMetrics, CommitFigures, MaintenanceMetrics, ShardMetrics, SourceMetrics, TableFiles,
-        TableMetrics, WindowCounts, WindowMetrics, set_assigned_partitions, set_paused_partitions,
+        ActorMetrics, CacheMetrics, ChangeCounts, ChangeMetrics, CommitFigures, MaintenanceMetrics,
+        ShardMetrics, SourceMetrics, TableFiles, TableMetrics, WindowCounts, WindowMetrics,
+        set_assigned_partitions, set_paused_partitions,
     };
 
     fn value_of(text: &str, series: &str) -> f64 {
@@ -109,6 +110,18 @@ mod tests {
         maintenance.failed();
         maintenance.expired(2, 3);
         maintenance.removed_orphans(1);
+        let changes = ChangeMetrics::new(Entity::Videos);
+        changes.received(&ChangeCounts { records: 9, tombstones: 1, rejected_by_code: by_code });
+        changes.flushed(2, 3);
+        changes.looked_up(4);
+        changes.schema_changed(1);
+        changes.index(100, 8_200);
+        crate::set_change_partitions(Entity::Videos, 3);
+        crate::set_change_lag(Entity::Videos, 0, 5);
+        let cache = CacheMetrics::default();
+        cache.holds(7);
+        cache.missed();
+        cache.evicted(1);
 
         let text = handle.render();
         for metric in Metric::ALL {
@@ -127,7 +140,8 @@ mod tests {
         let expected = [
             ("pulselake_build_info{version=\"1.2.3\"}", 1.0),
             ("pulselake_source_records_total{partition=\"7\"}", 4_096.0),
-            ("pulselake_rejected_records_total{code=\"NOT_UTF8\"}", 5.0),
+            ("pulselake_rejected_records_total{code=\"NOT_UTF8\"}", 10.0),
+            ("pulselake_rejected_change_records_total{entity=\"videos\"}", 5.0),
             ("pulselake_quarantined_records_total{partition=\"7\"}", 5.0),
             ("pulselake_consumer_lag_records{partition=\"7\"}", 99.0),
             ("pulselake_mailbox_depth_batches{actor=\"PartitionConsumer\",index=\"7\"}", 2.0),
