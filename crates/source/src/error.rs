@@ -54,6 +54,18 @@ pub enum SourceError {
         /// Its name.
         topic: String,
     },
+    /// Another cluster answers at the same address.
+    #[error(
+        "another Kafka cluster answers at {brokers} than before ({detail}): its topic {topic:?} is another one, and nothing of it was taken; correct the address, or use another data directory"
+    )]
+    ClusterReplaced {
+        /// The topic that was read.
+        topic: String,
+        /// The bootstrap addresses.
+        brokers: String,
+        /// The client's words, with both ids.
+        detail: String,
+    },
     /// The partition is not there.
     #[error(
         "{topic} has no partition {partition}: the topic was deleted or recreated with fewer partitions, or the source exchanged; a new topic needs another data directory"
@@ -169,6 +181,7 @@ impl SourceError {
             Self::NotAssigned { .. } | Self::Closed => ErrorAction::LetGo,
             Self::UnknownTopic { .. }
             | Self::TopicRecreated { .. }
+            | Self::ClusterReplaced { .. }
             | Self::UnknownPartition { .. }
             | Self::OffsetOutOfRange { .. }
             | Self::Authentication { .. }

@@ -39,8 +39,8 @@ pub(super) struct Context {
     consumer: OnceLock<Weak<PulseConsumer>>,
     /// How often the connection was in trouble.
     trouble: AtomicU64,
-    /// Another topic has taken this one's name.
-    is_recreated: AtomicBool,
+    /// What was found to be another topic, or another cluster, under the same name.
+    replaced: OnceLock<SourceError>,
     /// Whether librdkafka's debug lines were asked for.
     shows_debug: bool,
     /// Wakes the watching thread: trouble or closing.
@@ -81,6 +81,12 @@ fn recreated_topic(message: &str) -> Option<&str> {
     (old != NO_ID).then_some(topic)
 }
 
+/// Whether a line says that a broker belongs to another cluster than the brokers before it. librdkafka goes on with that
+/// one: it joins its groups and fetches from its topics. A debug line of the same facility tells every first id, too.
+fn reports_other_cluster(level: RDKafkaLogLevel, facility: &str) -> bool {
+    facility == "CLUSTERID" && matches!(level, RDKafkaLogLevel::Warning)
+}
+
 impl Context {
     pub(super) fn new(settings: &KafkaSettings, events: Sender<AssignmentEvent>) -> Self {
         Self {
@@ -93,7 +99,7 @@ impl Context {
             events: Mutex::new(events),
             consumer: OnceLock::new(),
             trouble: AtomicU64::new(0),
-            is_recreated: AtomicBool::new(false),
+            replaced: OnceLock::new(),
             shows_debug: matches!(log_level(&settings.properties), RDKafkaLogLevel::Debug),
             wake: Default::default(),
         }
@@ -134,11 +140,18 @@ impl Context {
         self.wake_up();
     }
 
-    /// The error of a topic that was recreated while it was read. Asked after a record was taken from the client:
-    /// without an answer, it was one of the old topic.
-    pub(super) fn recreated(&self) -> Option<SourceError> {
-        let is_recreated = self.is_recreated.load(Ordering::Acquire);
-        is_recreated.then(|| SourceError::TopicRecreated { topic: self.topic.clone() })
+    /// The error of a topic that was recreated, or of a cluster that was replaced, while it was read. Asked after a
+    /// record was taken from the client: without an answer, it was one of the old topic.
+    pub(super) fn replaced(&self) -> Option<SourceError> {
+        self.replaced.get().cloned()
+    }
+
+    /// Notes that what answers under this name is another topic or cluster, once. Readers ask for it; the source's owner
+    /// is told as well, because there may be no reader at the moment: a lost connection costs the partitions.
+    fn note_replaced(&self, error: SourceError) {
+        if self.replaced.set(error.clone()).is_ok() {
+            self.emit(AssignmentEvent::Failed(error));
+        }
     }
 
     /// Lets the background threads end.
@@ -259,7 +272,14 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if recreated_topic(message) == Some(self.topic.as_str()) {
-            self.is_recreated.store(true, Ordering::Release);
+            self.note_replaced(SourceError::TopicRecreated { topic: self.topic.clone() });
+        }
+        if reports_other_cluster(level, facility) {
+            self.note_replaced(SourceError::ClusterReplaced {
+                topic: self.topic.clone(),
+                brokers: self.brokers.clone(),
+                detail: message.to_owned(),
+            });
         }
         if self.shows_debug || !matches!(level, RDKafkaLogLevel::Debug) {
             log_line(level, facility, message);
@@ -347,6 +367,21 @@ mod tests {
         assert_eq!(recreated_topic(&line("7Cv8AhJmQmiKWxkcCpNQyA")), Some("t.1"));
         assert_eq!(recreated_topic(&line("AAAAAAAAAAAAAAAAAAAAAA")), None);
         assert_eq!(recreated_topic("[thrd:main]: Topic t.1 [0] Leader 1 Epoch 0"), None);
+    }
+
+    #[test]
+    fn another_cluster_is_told_by_a_warning_and_the_owner_hears_of_it_once() {
+        let (sender, events) = std::sync::mpsc::channel();
+        let context = Context::new(&KafkaSettings { topic: "t".into(), ..Default::default() }, sender);
+        context.log(RDKafkaLogLevel::Debug, "CLUSTERID", "ClusterId update \"\" -> \"a\"");
+        context.log(RDKafkaLogLevel::Warning, "FAIL", "connection refused");
+        assert!(context.replaced().is_none());
+        for _ in 0..2 {
+            context.log(RDKafkaLogLevel::Warning, "CLUSTERID", "reports different ClusterId \"b\"");
+        }
+        assert!(matches!(context.replaced(), Some(SourceError::ClusterReplaced { .. })));
+        assert!(matches!(events.try_recv(), Ok(AssignmentEvent::Failed(SourceError::ClusterReplaced { .. }))));
+        assert!(events.try_recv().is_err());
     }
 
     /// The form of the line is librdkafka's own: this fails when a newer one words it otherwise.

@@ -227,7 +227,7 @@ impl PartitionReader for KafkaReader {
             }
         }
         drop(state);
-        if let Some(failure) = self.context.recreated() {
+        if let Some(failure) = self.context.replaced() {
             return Err(failure);
         }
         self.last_records = batch.records.len();
