@@ -46,7 +46,7 @@ pub mod supervisor;
 mod watchdog;
 
 pub use board::{LiveBoard, VideoVelocity};
-pub use dimensions::{CachedVideo, DimensionCache, DimensionSettings, DimensionStream};
+pub use dimensions::{CachedVideo, DimensionCache, DimensionSettings, DimensionStream, SchemaBook};
 pub use maintenance::{MaintainedTable, Maintenance, MaintenancePace};
 pub use pipeline::Pipeline;
 pub use settings::PipelineSettings;

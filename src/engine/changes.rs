@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use pulselake_actors::{DimensionCache, DimensionSettings, DimensionStream, EngineStatus, Pipeline};
+use pulselake_actors::{
+    DimensionCache, DimensionSettings, DimensionStream, EngineStatus, Pipeline, SchemaBook,
+};
 use pulselake_cdc::CdcSettings;
 use pulselake_config::{Settings, SourceKind};
 use pulselake_generator::GeneratorConfig;
 use pulselake_generator::cdc::CdcConfig;
 use pulselake_model::Entity;
 use pulselake_model::tables::LakeTable;
-use pulselake_source::{GeneratorCdcSettings, GeneratorCdcSource, GeneratorPace, KafkaSource, Source};
+use pulselake_source::{
+    GeneratorCdcSettings, GeneratorCdcSource, GeneratorPace, KafkaSource, SchemaRegistry,
+    SchemaRegistrySettings, Source,
+};
 
-use super::source::kafka_settings;
+use super::source::{end_ms, kafka_settings};
 
 /// The part of the prefetch that a topic of changes takes: its records are few beside the events.
 const PREFETCH_DIVISOR: u64 = 8;
@@ -42,15 +47,30 @@ pub(crate) async fn change_streams(
     pipeline: &Pipeline,
     generator: Option<&GeneratorConfig>,
 ) -> anyhow::Result<Vec<DimensionStream>> {
+    let schemas = schema_book(settings)?;
     let mut streams = Vec::new();
     for entity in Entity::ALL {
         let Some(topic) = topic_of(settings, entity) else { continue };
         let source = open(settings, entity, topic, generator);
         let source =
             source.await.with_context(|| format!("cannot open the changes of {}", entity.as_str()))?;
-        streams.push(stream(settings, pipeline, entity, topic, source));
+        let schemas = schemas.clone();
+        streams.push(DimensionStream { schemas, ..stream(settings, pipeline, entity, topic, source) });
     }
     Ok(streams)
+}
+
+/// One for all streams: their schemas have one numbering.
+fn schema_book(settings: &Settings) -> anyhow::Result<Option<SchemaBook>> {
+    let cdc = &settings.cdc;
+    if cdc.schema_registry_url.is_empty() {
+        return Ok(None);
+    }
+    let credentials = (!cdc.schema_registry_user.is_empty())
+        .then(|| (cdc.schema_registry_user.clone(), cdc.schema_registry_password.expose().to_owned()));
+    let registry =
+        SchemaRegistry::new(SchemaRegistrySettings { url: cdc.schema_registry_url.clone(), credentials })?;
+    Ok(Some(SchemaBook::new(registry)))
 }
 
 fn stream(
@@ -70,6 +90,7 @@ fn stream(
             max_pending_bytes: usize::try_from(cdc.max_pending_bytes).unwrap_or(usize::MAX),
         },
         cdc: cdc_settings(settings, topic),
+        schemas: None,
         source,
         lake: pipeline.lake.clone(),
         writer_options: pipeline.writer_options,
@@ -84,6 +105,7 @@ fn cdc_settings(settings: &Settings, topic: &str) -> CdcSettings {
         max_nesting_depth: settings.decode.max_nesting_depth,
         max_columns: settings.cdc.max_columns,
         max_index_keys: settings.cdc.max_index_keys,
+        has_schema_registry: !settings.cdc.schema_registry_url.is_empty(),
         source_topic: topic.to_owned(),
     }
 }
@@ -99,7 +121,7 @@ async fn open(
             config: CdcConfig::beside(events, entity),
             topic: topic.to_owned(),
             pace: GeneratorPace::Live,
-            until_ms: None,
+            until_ms: end_ms(settings, events.start_ms),
         };
         return Ok(Arc::new(GeneratorCdcSource::new(changes)?));
     }

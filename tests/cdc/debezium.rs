@@ -19,6 +19,8 @@ pub struct Connector {
     pub topic_prefix: String,
     /// Whether each record says the types of its columns (`{"schema":…,"payload":…}`) or is a bare envelope.
     pub with_schema: bool,
+    /// The registry of a connector that writes Avro instead.
+    pub registry: Option<String>,
     /// Where signals are written, `schema.table`.
     pub signal_table: &'static str,
 }
@@ -27,6 +29,25 @@ impl Connector {
     /// The topic of its records.
     pub fn topic(&self) -> String {
         format!("{}.{}", self.topic_prefix, self.table)
+    }
+}
+
+/// How a connector writes keys and values: the converter, and its settings.
+fn converter(connector: &Connector) -> Vec<(&'static str, String)> {
+    match &connector.registry {
+        None => vec![
+            ("", "org.apache.kafka.connect.json.JsonConverter".to_owned()),
+            (".schemas.enable", connector.with_schema.to_string()),
+        ],
+        Some(registry) => vec![
+            ("", "io.apicurio.registry.utils.converter.AvroConverter".to_owned()),
+            (".apicurio.registry.url", format!("{registry}/apis/registry/v2")),
+            (".apicurio.registry.auto-register", "true".to_owned()),
+            // Confluent's form: the id has 32 bits, and is the one that its interface takes.
+            (".apicurio.registry.as-confluent", "true".to_owned()),
+            (".apicurio.registry.use-id", "contentId".to_owned()),
+            (".apicurio.registry.headers.enabled", "false".to_owned()),
+        ],
     }
 }
 
@@ -50,7 +71,7 @@ impl Debezium {
 
     /// Registers a connector, and waits until it streams: its first snapshot is in the topic then.
     pub fn register(&self, connector: &Connector) {
-        let config = json!({
+        let mut config = json!({
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
             "tasks.max": "1",
             "plugin.name": "pgoutput",
@@ -71,11 +92,12 @@ impl Debezium {
             // Without this two connectors with one prefix fight for one name of their metrics, for a minute.
             "custom.metric.tags": format!("connector={}", connector.name),
             "poll.interval.ms": "100",
-            "key.converter": "org.apache.kafka.connect.json.JsonConverter",
-            "key.converter.schemas.enable": connector.with_schema.to_string(),
-            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-            "value.converter.schemas.enable": connector.with_schema.to_string(),
         });
+        for side in ["key", "value"] {
+            for (name, value) in converter(connector) {
+                config[format!("{side}.converter{name}")] = value.into();
+            }
+        }
         self.request(Method::PUT, &format!("/connectors/{}/config", connector.name), Some(&config));
         self.wait_for(connector, "RUNNING");
     }

@@ -78,7 +78,7 @@ fn debezium_to_dimensions() {
 }
 
 /// Columns of several types come, and types become wider; values that need the new width follow.
-fn evolve(source: &mut Source) {
+pub fn evolve(source: &mut Source) {
     let database = &mut source.database;
     database
         .run("ALTER TABLE content.videos ADD COLUMN quality_score integer, ADD COLUMN price numeric(10,2)");

@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod avro_to_dimensions;
 mod changes;
 mod database;
 mod debezium;

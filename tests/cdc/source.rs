@@ -40,7 +40,14 @@ impl Source {
         database.run(TABLES);
         let connector = |name, table, signal_table, with_schema| {
             create_topic(&format!("{topic_prefix}.{table}"), PARTITIONS);
-            Connector { name, table, topic_prefix: topic_prefix.to_owned(), with_schema, signal_table }
+            Connector {
+                name,
+                table,
+                topic_prefix: topic_prefix.to_owned(),
+                with_schema,
+                registry: None,
+                signal_table,
+            }
         };
         let videos = connector("videos", "content.videos", "content.signals", true);
         let users = connector("profiles", "users.profiles", "users.signals", false);

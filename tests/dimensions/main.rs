@@ -9,6 +9,7 @@
 mod common;
 
 mod altered;
+mod avro;
 mod commands;
 mod failpoints;
 mod feed;

@@ -113,7 +113,7 @@ impl Place {
 
     /// `pulselake audit` on all tables.
     #[track_caller]
-    fn audit(&self) {
+    pub fn audit(&self) {
         let settings = self.settings(&[]);
         let settings = settings.iter().flat_map(|setting| ["--set", setting]);
         let output = self.scene.command(&std::iter::once("audit").chain(settings).collect::<Vec<_>>());
@@ -164,6 +164,20 @@ fn compare(facts: &Value, entity: Entity, truth: &CdcTruth, made_by_hand: u64) {
             && truth.rejected_by_code.iter().sum::<u64>() > 0,
         "{facts}"
     );
+}
+
+/// Rows that DuckDB gives of the engine's tables.
+#[track_caller]
+pub fn query(place: &Place, sql: &str) -> Value {
+    let output = Command::new(environment("PULSELAKE_TEST_PYTHON"))
+        .arg(repository("tests/cdc/follow.py"))
+        .arg("query")
+        .arg(place.scene.data_dir())
+        .arg(sql)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {told}"))
 }
 
 /// Full name of an entity's dimension.

@@ -1,16 +1,14 @@
 //! A source whose columns change under a running engine.
 
-use std::process::Command;
-
 use pulselake_model::Entity;
 use pulselake_source::{KafkaSink, KafkaSinkSettings};
 use serde_json::{Value, json};
 
+use crate::common::PATIENCE;
 use crate::common::engine::{Engine, free_address, http_get};
 use crate::common::kafka::brokers;
-use crate::common::{PATIENCE, environment, repository};
 use crate::feed::created;
-use crate::place::{Place, dimension};
+use crate::place::{Place, dimension, query};
 
 /// Of the history, its own 18 included.
 const MAX_COLUMNS: &str = "cdc.max_columns=22";
@@ -60,15 +58,7 @@ impl Source<'_> {
 
     /// Rows that DuckDB gives.
     fn query(&self, sql: &str) -> Value {
-        let output = Command::new(environment("PULSELAKE_TEST_PYTHON"))
-            .arg(repository("tests/cdc/follow.py"))
-            .arg("query")
-            .arg(self.place.scene.data_dir())
-            .arg(sql)
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {told}"))
+        query(self.place, sql)
     }
 
     fn column_types(&self, table: &str) -> Value {

@@ -11,6 +11,7 @@ VERSITYGW_VERSION=1.8.0
 MOTO_VERSION=5.2.5
 POSTGRES_VERSION=17.5.0
 SPARK_VERSION=4.1.1
+SCHEMA_REGISTRY_VERSION=2.6.13.Final
 
 digest() { # digest FILE…: a short checksum over the files’ content
     cat -- "$@" | cksum | tr -d ' '
@@ -30,6 +31,7 @@ TRINO_JARS=$TEST_CACHE/trino-server-$(digest "$TOOLS/trino/pom-server.xml")
 TRINO_PLUGINS=$TEST_CACHE/trino-plugins-$(digest "$TOOLS/trino/pom-plugin.xml")
 TRINO_CLASSES=$TEST_CACHE/trino-classes-$(digest "$TOOLS/trino/TestServer.java")
 DEBEZIUM_JARS=$TEST_CACHE/debezium-$(digest "$TOOLS/debezium/pom.xml")
+SCHEMA_REGISTRY=$TEST_CACHE/schema-registry-$SCHEMA_REGISTRY_VERSION
 SPARK=$TEST_CACHE/spark-$SPARK_VERSION
 SPARK_JARS=$TEST_CACHE/spark-jars-$(digest "$TOOLS/spark/pom.xml")
 

@@ -3,7 +3,7 @@
 #   an Apache Kafka broker (jars, by Maven), a Python environment with PyIceberg, DuckDB and a Kafka client (by uv),
 #   Iceberg's reference REST catalog (jars, by Maven; its server is compiled by javac), an S3 server (versitygw, by Go; without
 #   Go: moto, by uv), PostgreSQL (the system's; without one: a bundle of its binaries, by Maven), Debezium on Kafka Connect (jars,
-#   by Maven).
+#   by Maven), Apicurio's schema registry (an archive of jars, by Maven).
 # Safe to repeat: what is there already is left alone, and a run with nothing to do takes well under a second.
 # Exits non-zero with one sentence per missing program.
 set -euo pipefail
@@ -104,6 +104,18 @@ PYTHON
     mv "$part" "$POSTGRES_BUNDLE"
 }
 
+fetch_schema_registry() {
+    [ -d "$SCHEMA_REGISTRY" ] && return
+    say "fetching the schema registry Apicurio $SCHEMA_REGISTRY_VERSION (142 MB) into $SCHEMA_REGISTRY"
+    local part=$SCHEMA_REGISTRY.part
+    rm -rf "$part"
+    retry "the download of the schema registry by Maven" mvn -B -q -Dstyle.color=never dependency:copy \
+        -Dartifact="io.apicurio:apicurio-registry-app:$SCHEMA_REGISTRY_VERSION:tar.gz:all" -DoutputDirectory="$part" >&2
+    tar -xzf "$part"/*.tar.gz -C "$part"
+    rm -f "$part"/*.tar.gz
+    mv "$part" "$SCHEMA_REGISTRY"
+}
+
 fetch_python() {
     is_venv_ready "$VENV" && return
     say "installing PyIceberg, DuckDB and the Kafka client (about 420 MB on disk) into $VENV"
@@ -115,7 +127,7 @@ fetch_python() {
 
 is_complete() {
     [ -d "$KAFKA_JARS" ] && is_venv_ready "$VENV" && [ -d "$REST_JARS" ] && [ -d "$REST_CLASSES" ] && [ -n "$(s3_server)" ] &&
-        [ -n "$(postgres_bin)" ] && [ -d "$DEBEZIUM_JARS" ]
+        [ -n "$(postgres_bin)" ] && [ -d "$DEBEZIUM_JARS" ] && [ -d "$SCHEMA_REGISTRY" ]
 }
 
 tell() { say "ready in $TEST_CACHE (S3 server: $(s3_server); PostgreSQL: $(postgres_bin))"; }
@@ -132,6 +144,7 @@ fetch_python
 fetch_rest_catalog
 fetch_s3_server
 fetch_postgres
-# 16 MB beyond what the broker has brought into Maven's own repository.
-fetch_jars "Debezium on Kafka Connect (about 40 MB)" "$TOOLS/debezium/pom.xml" "$DEBEZIUM_JARS"
+# 20 MB beyond what the broker has brought into Maven's own repository.
+fetch_jars "Debezium on Kafka Connect (about 45 MB)" "$TOOLS/debezium/pom.xml" "$DEBEZIUM_JARS"
+fetch_schema_registry
 tell

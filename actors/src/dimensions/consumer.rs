@@ -1,11 +1,15 @@
 //! CdcConsumer: reads one partition of changes and passes its records to the upserter, a batch at a time.
 //!
 //! The next batch is read when the last one was taken: that is the whole of back-pressure. Records are not decoded here:
-//! what a change means depends on the columns that the table has by then, which the upserter knows.
+//! what a change means depends on the columns that the table has by then, which the upserter knows. What it can't know is
+//! fetched here: the schemas that records in Avro name. While the registry is away the batch waits, and the partition with it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use pulselake_cdc::{WriterSchemas, named_schemas};
 use pulselake_ledger::LastSeen;
 use pulselake_model::RawBatch;
 use pulselake_source::{PartitionReader, Polled, ReaderState, SourceError};
@@ -14,6 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::messages::ApplyChanges;
+use super::schemas::SchemaBook;
 use super::upserter::DimensionUpserter;
 use crate::heartbeat::Heartbeat;
 use crate::kill_switch::{DeathGuard, FailureClass};
@@ -37,6 +42,20 @@ struct Reached {
     pause: Duration,
 }
 
+/// Records of a batch that are judged in one way.
+struct Piece {
+    batch: RawBatch,
+    is_settled_by_quarantine: bool,
+    lost: u64,
+}
+
+impl Piece {
+    fn into_message(self, schemas: Arc<WriterSchemas>) -> ApplyChanges {
+        let Self { batch, is_settled_by_quarantine, lost } = self;
+        ApplyChanges { batch, schemas, is_settled_by_quarantine, lost }
+    }
+}
+
 /// What a consumer of changes is made of.
 pub(super) struct CdcConsumerParts {
     /// The stream's run.
@@ -53,6 +72,8 @@ pub(super) struct CdcConsumerParts {
     pub(super) lost: u64,
     /// Whether to go on behind records that retention removed unread.
     pub(super) continue_on_data_loss: bool,
+    /// Schemas of records in Avro, where there is a registry.
+    pub(super) schemas: Option<SchemaBook>,
     /// The stream's upserter.
     pub(super) upserter: Addr<DimensionUpserter>,
     /// Records of one batch at most.
@@ -79,6 +100,8 @@ pub(super) struct CdcConsumer {
     partition: i32,
     metrics: ActorMetrics,
     delivering_since: Option<Instant>,
+    /// The wait for the registry, while there is one: nothing of the batch is delivered yet.
+    asking: Option<SpawnHandle>,
     paused: bool,
     finished: bool,
     stop_requested: Vec<oneshot::Sender<()>>,
@@ -93,6 +116,7 @@ impl CdcConsumer {
             parts,
             partition,
             delivering_since: None,
+            asking: None,
             paused: false,
             finished: false,
             stop_requested: Vec::new(),
@@ -178,9 +202,33 @@ impl CdcConsumer {
             let place = format!("{}-{}", self.parts.topic, self.partition);
             return self.fail(FailureClass::Stop, format!("{place}: {reason}"), ctx);
         }
-        let messages = self.messages_of(batch);
-        let upserter = self.parts.upserter.clone();
+        let pieces = self.pieces_of(batch);
         self.delivering_since = Some(Instant::now());
+        let Some(book) = self.parts.schemas.clone() else {
+            return self.send(pieces, &Arc::default(), reached, ctx);
+        };
+        let wanted: BTreeSet<u32> = pieces.iter().flat_map(|piece| named_schemas(&piece.batch)).collect();
+        if let Some(schemas) = book.known(&wanted) {
+            return self.send(pieces, &schemas, reached, ctx);
+        }
+        // As long as it takes: that a schema can't be fetched is no reason to reject a record. A stop ends the waiting.
+        let asked = async move { book.ask(&wanted).await };
+        let asking = ctx.spawn(asked.into_actor(self).map(move |schemas, actor, context| {
+            actor.asking = None;
+            actor.send(pieces, &schemas, reached, context);
+        }));
+        self.asking = Some(asking);
+    }
+
+    fn send(
+        &mut self,
+        pieces: Vec<Piece>,
+        schemas: &Arc<WriterSchemas>,
+        reached: Reached,
+        ctx: &mut Context<Self>,
+    ) {
+        let upserter = self.parts.upserter.clone();
+        let messages: Vec<_> = pieces.into_iter().map(|piece| piece.into_message(schemas.clone())).collect();
         let delivery = async move {
             for message in messages {
                 if !matches!(upserter.send(message).await, Ok(Ok(()))) {
@@ -195,17 +243,17 @@ impl CdcConsumer {
     }
 
     /// The pieces that the history does not have yet.
-    fn messages_of(&mut self, batch: RawBatch) -> Vec<ApplyChanges> {
-        let mut messages = Vec::new();
+    fn pieces_of(&mut self, batch: RawBatch) -> Vec<Piece> {
+        let mut pieces = Vec::new();
         for piece in self.parts.routing.cut(batch) {
             let route = self.parts.routing.route(piece.first_offset);
             if route.to_bronze {
                 let lost = self.take_lost(piece.first_offset);
                 let is_settled_by_quarantine = route.quarantined_decides;
-                messages.push(ApplyChanges { batch: piece, is_settled_by_quarantine, lost });
+                pieces.push(Piece { batch: piece, is_settled_by_quarantine, lost });
             }
         }
-        messages
+        pieces
     }
 
     /// What retention removed unread is counted with the first batch behind it.
@@ -282,9 +330,14 @@ impl Handler<ReadNext> for CdcConsumer {
 impl Handler<StopReading> for CdcConsumer {
     type Result = ResponseFuture<Result<(), Gone>>;
 
-    fn handle(&mut self, _: StopReading, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: StopReading, ctx: &mut Self::Context) -> Self::Result {
         let (sender, receiver) = oneshot::channel();
         self.stop_requested.push(sender);
+        // Of what waits for the registry nothing is delivered: whoever reads the partition next reads it again.
+        if let Some(asking) = self.asking.take() {
+            ctx.cancel_future(asking);
+            self.delivering_since = None;
+        }
         if self.delivering_since.is_none() {
             self.confirm_stop();
             self.finished = true;

@@ -4,6 +4,8 @@
 //! CdcConsumer ──► DimensionUpserter ──► Committer (quarantine), then Committer (history), then Committer (dimension)
 //! ```
 //!
+//! Before records in Avro reach the upserter, its consumer has the schemas that they name, from the registry or from memory.
+//!
 //! One stream an entity, one shard a stream: upserts of a key must not meet each other in two writers. The history is
 //! what has been consumed; the dimension follows from it, also after a crash between the two commits.
 
@@ -15,9 +17,11 @@ mod lookup;
 mod messages;
 mod recovery;
 mod run;
+mod schemas;
 mod services;
 mod stream;
 mod upserter;
 
 pub use cache::{CachedVideo, DimensionCache};
+pub use schemas::SchemaBook;
 pub use stream::{DimensionSettings, DimensionStream};

@@ -131,6 +131,7 @@ fn build(
             verify: found.plan.reading.verify,
             lost: found.plan.reading.bronze_lost,
             continue_on_data_loss: stream.settings.continue_on_data_loss,
+            schemas: stream.schemas.clone(),
             upserter: upserter.clone(),
             batch_records: stream.settings.batch_records,
             batch_bytes: stream.settings.batch_bytes,

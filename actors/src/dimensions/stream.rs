@@ -12,6 +12,7 @@ use pulselake_telemetry::{set_change_lag, set_change_partitions};
 
 use super::cache::DimensionCache;
 use super::run::RunningUpserts;
+use super::schemas::SchemaBook;
 use super::services::ChangeServices;
 use crate::recovery::StartError;
 use crate::settings::PipelineSettings;
@@ -40,6 +41,8 @@ pub struct DimensionStream {
     pub dimension: DimensionSettings,
     /// What is valid, and how much is kept in memory.
     pub cdc: CdcSettings,
+    /// Schemas of records in Avro; `None` without a registry. Goes with `cdc.has_schema_registry`.
+    pub schemas: Option<SchemaBook>,
     /// Where records come from.
     pub source: Arc<dyn Source>,
     /// Where tables are.

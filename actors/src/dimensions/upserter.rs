@@ -157,6 +157,7 @@ impl DimensionUpserter {
         let started = Instant::now();
         let partition = changes.batch.partition;
         let quarantined = self.parts.quarantined.get(&partition).filter(|_| changes.is_settled_by_quarantine);
+        upserter.use_schemas(changes.schemas.clone());
         let applied = upserter.apply(&changes.batch, now_us(), quarantined);
         *self.lost.entry(partition).or_default() += changes.lost;
         let counts = ChangeCounts {

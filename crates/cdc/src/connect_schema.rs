@@ -117,38 +117,64 @@ fn parse(text: &str) -> Result<RowTypes, Rejection> {
 
 fn declared(column: &Node<'_>) -> Declared {
     let kind = column.kind.as_deref().unwrap_or_default();
-    match (kind, column.name.as_deref().unwrap_or_default()) {
-        ("int32", "io.debezium.time.Date" | "org.apache.kafka.connect.data.Date") => Declared::Date,
-        ("int64", "io.debezium.time.Timestamp" | "org.apache.kafka.connect.data.Timestamp") => {
-            Declared::TimestampMs
-        }
-        ("int64", "io.debezium.time.MicroTimestamp") => Declared::TimestampUs,
-        ("int64", "io.debezium.time.NanoTimestamp") => Declared::TimestampNs,
-        ("string", "io.debezium.time.ZonedTimestamp") => Declared::TimestampText,
-        ("bytes", "org.apache.kafka.connect.data.Decimal") => decimal(column.parameters.as_ref()),
-        ("struct", "io.debezium.data.VariableScaleDecimal") => Declared::VariableDecimal,
-        ("boolean", _) => Declared::Boolean,
-        ("int8" | "int16" | "int32", _) => Declared::Int,
-        ("int64", _) => Declared::Long,
-        ("float" | "float32", _) => Declared::Float,
-        ("double" | "float64", _) => Declared::Double,
-        ("string", _) => Declared::Text,
-        ("bytes", _) => Declared::Binary,
-        ("array", _) if is_text(column.items) => Declared::TextList,
-        _ => Declared::Json,
+    if kind == "array" {
+        return if is_text(column.items) { Declared::TextList } else { Declared::Json };
     }
+    let parameters = column.parameters.as_ref();
+    let meaning = Meaning {
+        kind,
+        name: column.name.as_deref().unwrap_or_default(),
+        scale: parameters.and_then(|found| found.scale.as_ref()?.parse().ok()),
+        precision: parameters.and_then(|found| found.precision.as_ref()?.parse().ok()),
+    };
+    meaning.declared()
 }
 
-fn decimal(parameters: Option<&Parameters<'_>>) -> Declared {
-    let scale = parameters.and_then(|found| found.scale.as_ref()?.parse::<i32>().ok()).unwrap_or(0);
-    let precision = parameters
-        .and_then(|found| found.precision.as_ref()?.parse::<u8>().ok())
-        .filter(|precision| (1..=MAX_PRECISION).contains(precision));
-    match (precision, i8::try_from(scale)) {
-        (Some(precision), Ok(scale)) if (0..=precision.cast_signed()).contains(&scale) => {
-            Declared::Decimal { precision, scale }
+/// What is said of a type that is no array.
+#[derive(Default)]
+pub(crate) struct Meaning<'a> {
+    /// Connect's word for it.
+    pub(crate) kind: &'a str,
+    /// What it means; "" where nothing says.
+    pub(crate) name: &'a str,
+    /// Of a decimal.
+    pub(crate) scale: Option<i32>,
+    /// Of a decimal.
+    pub(crate) precision: Option<u8>,
+}
+
+impl Meaning<'_> {
+    pub(crate) fn declared(&self) -> Declared {
+        match (self.kind, self.name) {
+            ("int32", "io.debezium.time.Date" | "org.apache.kafka.connect.data.Date") => Declared::Date,
+            ("int64", "io.debezium.time.Timestamp" | "org.apache.kafka.connect.data.Timestamp") => {
+                Declared::TimestampMs
+            }
+            ("int64", "io.debezium.time.MicroTimestamp") => Declared::TimestampUs,
+            ("int64", "io.debezium.time.NanoTimestamp") => Declared::TimestampNs,
+            ("string", "io.debezium.time.ZonedTimestamp") => Declared::TimestampText,
+            ("bytes", "org.apache.kafka.connect.data.Decimal") => self.decimal(),
+            ("struct", "io.debezium.data.VariableScaleDecimal") => Declared::VariableDecimal,
+            ("boolean", _) => Declared::Boolean,
+            ("int8" | "int16" | "int32", _) => Declared::Int,
+            ("int64", _) => Declared::Long,
+            ("float" | "float32", _) => Declared::Float,
+            ("double" | "float64", _) => Declared::Double,
+            ("string", _) => Declared::Text,
+            ("bytes", _) => Declared::Binary,
+            _ => Declared::Json,
         }
-        _ => Declared::WideDecimal { scale },
+    }
+
+    fn decimal(&self) -> Declared {
+        let scale = self.scale.unwrap_or(0);
+        let precision = self.precision.filter(|precision| (1..=MAX_PRECISION).contains(precision));
+        match (precision, i8::try_from(scale)) {
+            (Some(precision), Ok(scale)) if (0..=precision.cast_signed()).contains(&scale) => {
+                Declared::Decimal { precision, scale }
+            }
+            _ => Declared::WideDecimal { scale },
+        }
     }
 }
 

@@ -17,9 +17,6 @@ use crate::rejection::{json_type, missing, rejection, shown, wrong_type};
 /// The latest moment a table can hold, 9999-12-31T23:59:59.999Z, in milliseconds since the epoch.
 pub(crate) const MAX_TIMESTAMP_MS: i64 = 253_402_300_799_999;
 
-/// First byte of a record that names its schema in a Confluent-compatible registry.
-const REGISTRY_MAGIC: u8 = 0;
-
 /// What a change did to its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -97,10 +94,6 @@ pub(crate) fn read<'a>(
 ) -> Result<Record<'a>, Rejection> {
     if value.is_empty() {
         return Ok(Record::Tombstone);
-    }
-    if value[0] == REGISTRY_MAGIC {
-        let reason = "begins with a zero byte, as records by a schema registry do (Avro); only JSON is read: set Debezium's JsonConverter";
-        return Err(rejection(ErrorCode::MalformedJson, reason));
     }
     let text = text_within_limits(settings, value)?;
     let outer = fields(text)?;

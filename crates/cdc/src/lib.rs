@@ -6,8 +6,8 @@
 //! - The history is the set of distinct versions: a version is its key, its place in the source's order and its hash, so that
 //!   a repeated delivery adds nothing. The dimension has the last version of each key by that order, whatever order deliveries
 //!   come in, and no row of a key whose last version is a deletion.
-//! - **Validity is a function of the bytes, the record's own timestamp, [`CdcSettings::fingerprint`] and the tables' columns**,
-//!   never of the wall clock. A replay with columns that later records have widened rejects nothing more.
+//! - **Validity is a function of the bytes, the schema that they name, the record's own timestamp, [`CdcSettings::fingerprint`] and
+//!   the tables' columns**, never of the wall clock. A replay with columns that later records have widened rejects nothing more.
 //!
 //! The order is the database's own where the producer names it (PostgreSQL, MySQL, MariaDB, SQL Server, Oracle), then the moment of the change, then
 //! delivery. What memory can't place ([`VersionIndex`]) is looked up in the history once a flush.
@@ -16,11 +16,17 @@
 //! both tables, `adopt`; `take_flush`, and the commits of quarantine, history and dimension in this order. After a crash
 //! between the last two, [`catch_up`] says what the dimension lacks.
 //!
+//! A record is JSON, or Avro that names its schema in a registry ([`named_schemas`], [`Upserter::use_schemas`]): that is written as
+//! the JSON of the same value first, so that both forms have one meaning. What the registry says of an id must not change.
+//!
 //! The rules. The first that fails names the code:
 //!
 //! | asked | code |
 //! |---|---|
-//! | no longer than `max_record_bytes` | `TOO_LARGE` |
+//! | no longer than `max_record_bytes`, as JSON neither | `TOO_LARGE` |
+//! | the schema that a record in Avro names is known, and one of Avro's | `UNKNOWN_SCHEMA` |
+//! | it is of a record | `WRONG_TYPE` |
+//! | the bytes are a value of it and nothing after it, no deeper than `max_nesting_depth` | `MALFORMED_AVRO` |
 //! | UTF-8 | `NOT_UTF8` |
 //! | one JSON object, no known field of the envelope and no column of the row twice, no deeper than `max_nesting_depth` | `MALFORMED_JSON` |
 //! | the full form's `payload`, its `schema`, `before`, `after` and `source` are objects or null, `op` is a string | `WRONG_TYPE` |
@@ -37,6 +43,7 @@
 
 mod arrays;
 mod attribute;
+mod avro;
 mod catch_up;
 mod columns;
 mod connect_schema;
@@ -58,6 +65,7 @@ mod timestamp;
 mod upserter;
 mod value;
 
+pub use avro::{SchemaAnswer, SchemaError, WriterSchema, WriterSchemas, named_schemas};
 pub use catch_up::{CatchUp, catch_up, catch_up_doubts};
 pub use columns::{Alignment, Columns};
 pub use error::CdcError;

@@ -1,7 +1,7 @@
 //! What an upserter can be told, and the fingerprint of those settings that decide validity.
 
 /// Name and version of the rules for changes. Raise it whenever a record would be judged differently.
-pub const CDC_DECODER_VERSION: &str = "cdc-v1";
+pub const CDC_DECODER_VERSION: &str = "cdc-v2";
 
 /// Settings of an [`Upserter`](crate::Upserter).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct CdcSettings {
     /// The most keys whose last version is kept in memory: some 80 bytes each. Changes of others may need a look-up
     /// in the history, see [`VersionIndex`](crate::VersionIndex).
     pub max_index_keys: usize,
+    /// Whether there is a schema registry to look up what records in Avro name. Without one these are rejected.
+    pub has_schema_registry: bool,
     /// Name of the topic the records come from: provenance only, it decides nothing.
     pub source_topic: String,
 }
@@ -28,8 +30,9 @@ impl CdcSettings {
     /// Decoder version and every setting that decides validity: two upserters with the same fingerprint and the same
     /// table columns judge every record alike. Stored in the ledger; stable across releases unless the rules change.
     pub fn fingerprint(&self) -> String {
+        let registry = if self.has_schema_registry { ";registry" } else { "" };
         format!(
-            "{CDC_DECODER_VERSION};max={};depth={};columns={}",
+            "{CDC_DECODER_VERSION};max={};depth={};columns={}{registry}",
             self.max_record_bytes, self.max_nesting_depth, self.max_columns
         )
     }
@@ -42,6 +45,7 @@ impl Default for CdcSettings {
             max_nesting_depth: 128,
             max_columns: 500,
             max_index_keys: 10_000_000,
+            has_schema_registry: false,
             source_topic: String::new(),
         }
     }
@@ -54,13 +58,14 @@ mod tests {
     #[test]
     fn the_fingerprint_names_what_decides_validity_and_nothing_else() {
         let base = CdcSettings::default();
-        assert_eq!(base.fingerprint(), "cdc-v1;max=1048576;depth=128;columns=500");
+        assert_eq!(base.fingerprint(), "cdc-v2;max=1048576;depth=128;columns=500");
         let same = CdcSettings { max_index_keys: 1, source_topic: "elsewhere".to_owned(), ..base.clone() };
         assert_eq!(same.fingerprint(), base.fingerprint());
         let changed = [
             CdcSettings { max_record_bytes: 10, ..base.clone() },
             CdcSettings { max_nesting_depth: 10, ..base.clone() },
             CdcSettings { max_columns: 10, ..base.clone() },
+            CdcSettings { has_schema_registry: true, ..base.clone() },
         ];
         for settings in changed {
             assert_ne!(settings.fingerprint(), base.fingerprint());

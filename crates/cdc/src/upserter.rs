@@ -10,6 +10,7 @@ use std::sync::Arc;
 use pulselake_decode::{Rejection, record_hash};
 use pulselake_model::{ColumnChange, Entity, ErrorCode, LastRecord, RawBatch, RawRecord};
 
+use crate::avro::{self, WriterSchemas};
 use crate::columns::Columns;
 use crate::connect_schema::ConnectSchemas;
 use crate::envelope::{self, Envelope, Operation, Record};
@@ -63,6 +64,7 @@ pub struct Upserter {
     columns: Columns,
     index: VersionIndex,
     schemas: ConnectSchemas,
+    writer_schemas: Arc<WriterSchemas>,
     pending: Pending,
 }
 
@@ -77,7 +79,20 @@ impl Upserter {
     /// An upserter for tables with these columns and a history whose last versions are in `index`.
     pub fn new(entity: Entity, settings: CdcSettings, columns: Columns, index: VersionIndex) -> Self {
         debug_assert_eq!(entity, columns.entity());
-        Self { settings, columns, index, schemas: ConnectSchemas::default(), pending: Pending::default() }
+        Self {
+            settings,
+            columns,
+            index,
+            schemas: ConnectSchemas::default(),
+            writer_schemas: Arc::default(),
+            pending: Pending::default(),
+        }
+    }
+
+    /// Takes over what the schema registry says of the ids that the next batches name
+    /// ([`named_schemas`](crate::named_schemas)); a record that names another is rejected.
+    pub fn use_schemas(&mut self, schemas: Arc<WriterSchemas>) {
+        self.writer_schemas = schemas;
     }
 
     /// Applies a batch that begins where the last one of its partition ended. `ingested_at_us` (microseconds since the
@@ -206,7 +221,13 @@ impl Upserter {
         value: &[u8],
         ingested_at_us: i64,
     ) -> Result<Judged, Rejection> {
-        let envelope = match envelope::read(&self.settings, value, record.timestamp_ms)? {
+        let writer_schemas = self.writer_schemas.clone();
+        let written = match avro::is_framed(value) {
+            true => Some(avro::text_of(&self.settings, &writer_schemas, value)?),
+            false => None,
+        };
+        let text = written.as_ref().map_or(value, |(text, _)| text.as_bytes());
+        let envelope = match envelope::read(&self.settings, text, record.timestamp_ms)? {
             Record::Tombstone => return Ok(Judged::Tombstone),
             Record::Change(envelope) => envelope,
         };
@@ -233,8 +254,11 @@ impl Upserter {
             operation => {
                 let old_key = self.old_key(&envelope)?;
                 let fields = RowFields::parse(envelope.after.unwrap_or("{}"))?;
-                let types = envelope.schema.map(|text| self.schemas.row_types(text)).transpose()?;
-                let types: Option<&_> = types.as_ref().map(Arc::as_ref);
+                let in_record = envelope.schema.map(|schema| self.schemas.row_types(schema)).transpose()?;
+                let types = match &written {
+                    Some((_, schema)) => Some(schema.row_types()),
+                    None => in_record.as_deref(),
+                };
                 let row = row::judge(&mut self.columns, self.settings.max_columns, types, &fields)?;
                 let version = Version {
                     key_hash: key_hash(&row.key),

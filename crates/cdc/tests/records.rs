@@ -301,8 +301,8 @@ fn a_record_of_a_schema_registry_says_what_to_set() {
     let mut upserter = upserter();
     let flush = flushed(&mut upserter, 0, &["\0\0\0\0\u{1}abc"], &[]);
     let found = row(&flush.invalid, 0, &["error_code", "error_reason"]);
-    assert_eq!(found[0], "MALFORMED_JSON");
-    assert!(found[1].contains("JsonConverter"), "{found:?}");
+    assert_eq!(found[0], "UNKNOWN_SCHEMA");
+    assert!(found[1].contains("schema 1 ") && found[1].contains("cdc.schema_registry_url"), "{found:?}");
 }
 
 #[test]

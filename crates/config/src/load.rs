@@ -113,6 +113,7 @@ fn single_problems(settings: &Settings) -> Vec<(String, String)> {
     // Serialized, secrets are masked: check the true ones.
     for (key, secret) in [
         ("http.token", &settings.http.token),
+        ("cdc.schema_registry_password", &settings.cdc.schema_registry_password),
         ("rest.credential", &settings.rest.credential),
         ("rest.token", &settings.rest.token),
         ("s3.secret_access_key", &settings.s3.secret_access_key),

@@ -1,5 +1,5 @@
 //! Secrets that lie in files of their own, as orchestrators mount them: `http.token_file`, `lake.catalog_uri_file`,
-//! `rest.credential_file`, `rest.token_file`, `s3.secret_access_key_file`,
+//! `cdc.schema_registry_password_file`, `rest.credential_file`, `rest.token_file`, `s3.secret_access_key_file`,
 //! and any librdkafka property with `_file` behind its name.
 
 use std::path::Path;
@@ -11,8 +11,14 @@ use crate::settings::Settings;
 /// Reads every named file into the setting it stands for. What fails is returned as key and message.
 pub(crate) fn resolve(settings: &mut Settings) -> Vec<(String, String)> {
     let mut failures = Vec::new();
+    let cdc = &mut settings.cdc;
     for (key, secret, file) in [
         ("http.token", &mut settings.http.token, &settings.http.token_file),
+        (
+            "cdc.schema_registry_password",
+            &mut cdc.schema_registry_password,
+            &cdc.schema_registry_password_file,
+        ),
         ("rest.credential", &mut settings.rest.credential, &settings.rest.credential_file),
         ("rest.token", &mut settings.rest.token, &settings.rest.token_file),
         ("s3.secret_access_key", &mut settings.s3.secret_access_key, &settings.s3.secret_access_key_file),

@@ -28,11 +28,15 @@ pub enum ErrorCode {
     TypeChanged = 10,
     /// A change brings more columns than a table may have.
     TooManyColumns = 11,
+    /// A change names a schema of a registry that is not known: no registry is set, it has no such schema, or not one of Avro.
+    UnknownSchema = 12,
+    /// A change is not what the Avro schema says that it names.
+    MalformedAvro = 13,
 }
 
 impl ErrorCode {
     /// How many codes there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 14;
     /// The codes of events; the others are those of changes.
     pub const OF_EVENTS: [ErrorCode; 9] = [
         Self::MalformedJson,
@@ -59,6 +63,8 @@ impl ErrorCode {
         Self::UnknownOperation,
         Self::TypeChanged,
         Self::TooManyColumns,
+        Self::UnknownSchema,
+        Self::MalformedAvro,
     ];
 
     /// The code as the quarantine table and the metrics' label show it.
@@ -76,6 +82,8 @@ impl ErrorCode {
             Self::UnknownOperation => "UNKNOWN_OPERATION",
             Self::TypeChanged => "TYPE_CHANGED",
             Self::TooManyColumns => "TOO_MANY_COLUMNS",
+            Self::UnknownSchema => "UNKNOWN_SCHEMA",
+            Self::MalformedAvro => "MALFORMED_AVRO",
         }
     }
 }

@@ -103,6 +103,33 @@ impl Drop for ChangeMetrics {
     }
 }
 
+/// Handles of the schema registry's requests.
+#[derive(Clone, Debug)]
+pub struct RegistryMetrics {
+    found: Counter,
+    unknown: Counter,
+    failed: Counter,
+}
+
+impl Default for RegistryMetrics {
+    fn default() -> Self {
+        let count = |outcome: &'static str| counter!(Metric::RegistryRequests.name(), "outcome" => outcome);
+        Self { found: count("found"), unknown: count("unknown"), failed: count("failed") }
+    }
+}
+
+impl RegistryMetrics {
+    /// The registry has the schema, or has none.
+    pub fn answered(&self, is_found: bool) {
+        if is_found { self.found.increment(1) } else { self.unknown.increment(1) }
+    }
+
+    /// It could not be asked.
+    pub fn failed(&self) {
+        self.failed.increment(1);
+    }
+}
+
 /// Handles of the cache of videos for the live path.
 #[derive(Clone, Debug)]
 pub struct CacheMetrics {

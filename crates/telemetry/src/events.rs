@@ -251,6 +251,31 @@ pub fn dimension_evolved(entity: Entity, changes: &[String]) {
     );
 }
 
+/// A schema that records in Avro name was fetched.
+pub fn schema_fetched(id: u32, bytes: usize) {
+    info!(event = "schema_fetched", id, bytes, "the schema that records of changes name is read");
+}
+
+/// The schema registry can't be asked; changes that need it wait. Said at once and then twice a minute.
+pub fn schema_registry_away(id: u32, waited: Duration, reason: &str) {
+    warn!(
+        event = "schema_registry_away",
+        id,
+        waited_ms = millis(waited),
+        reason,
+        "the schema registry can't be asked for a schema that records of changes name; their partition waits, and it is asked again"
+    );
+}
+
+/// The schema registry answers again.
+pub fn schema_registry_back(waited: Duration) {
+    info!(
+        event = "schema_registry_back",
+        waited_ms = millis(waited),
+        "the schema registry answers; changes go on"
+    );
+}
+
 /// The last version of each key was read from the history, to start from.
 pub fn versions_loaded(entity: Entity, keys: usize, bytes: usize, took: Duration) {
     info!(

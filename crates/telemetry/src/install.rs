@@ -118,6 +118,9 @@ mod tests {
         changes.index(100, 8_200);
         crate::set_change_partitions(Entity::Videos, 3);
         crate::set_change_lag(Entity::Videos, 0, 5);
+        let registry = crate::RegistryMetrics::default();
+        registry.answered(true);
+        registry.failed();
         let cache = CacheMetrics::default();
         cache.holds(7);
         cache.missed();

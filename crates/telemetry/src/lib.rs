@@ -17,7 +17,9 @@ mod maintenance;
 mod metric;
 mod rate_limit;
 
-pub use changes::{CacheMetrics, ChangeCounts, ChangeMetrics, set_change_lag, set_change_partitions};
+pub use changes::{
+    CacheMetrics, ChangeCounts, ChangeMetrics, RegistryMetrics, set_change_lag, set_change_partitions,
+};
 pub use handles::{
     ActorMetrics, CommitFigures, ShardMetrics, SourceMetrics, TableMetrics, WindowCounts, WindowMetrics,
 };

@@ -133,6 +133,8 @@ pub enum Metric {
     HistoryLookups,
     /// Columns added or widened.
     SchemaChanges,
+    /// Requests for a schema.
+    RegistryRequests,
     /// Keys whose last version is in memory.
     IndexedKeys,
     /// Memory of these.
@@ -162,7 +164,7 @@ const fn spec(name: &'static str, kind: Kind, unit: &'static str, help: &'static
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 61] = [
+    pub const ALL: [Metric; 62] = [
         Self::SourceRecords,
         Self::SourceBytes,
         Self::ReplayedRecords,
@@ -218,6 +220,7 @@ impl Metric {
         Self::LateVersions,
         Self::HistoryLookups,
         Self::SchemaChanges,
+        Self::RegistryRequests,
         Self::IndexedKeys,
         Self::KeyIndexBytes,
         Self::CachedVideos,
@@ -305,6 +308,7 @@ impl Metric {
             Self::LateVersions => spec("pulselake_late_versions_total", Counter, "versions", "Changes older than their key's last one, by entity: in the history, not in the dimension."),
             Self::HistoryLookups => spec("pulselake_history_lookup_keys_total", Counter, "keys", "Keys looked up in the history to place a change that memory can't place, by entity."),
             Self::SchemaChanges => spec("pulselake_schema_change_columns_total", Counter, "columns", "Columns added to a dimension or widened because the source's were, by entity."),
+            Self::RegistryRequests => spec("pulselake_schema_registry_requests_total", Counter, "requests", "Requests to the schema registry for a schema that records name, by outcome: found, unknown, failed."),
             Self::IndexedKeys => spec("pulselake_indexed_keys", Gauge, "keys", "Keys whose last version is in memory, by entity."),
             Self::KeyIndexBytes => spec("pulselake_key_index_bytes", Gauge, "bytes", "Memory of the last versions, by entity."),
             Self::CachedVideos => spec("pulselake_cached_videos", Gauge, "videos", "Videos whose dimension is in memory for the live path."),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Secret;
+
 /// Which topics of changes are consumed, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -10,6 +12,14 @@ pub struct ChangeSettings {
     pub videos_topic: String,
     /// Topic of the users' changes; empty: none is consumed.
     pub users_topic: String,
+    /// Confluent-compatible schema registry of the records that are written in Avro; empty: only JSON is read.
+    pub schema_registry_url: String,
+    /// User for the registry, by basic authentication; empty: none.
+    pub schema_registry_user: String,
+    /// Password of that user.
+    pub schema_registry_password: Secret,
+    /// File that holds the password instead, as orchestrators mount secrets.
+    pub schema_registry_password_file: String,
     /// Shortest time between two commits of an entity.
     pub commit_interval_ms: u64,
     /// Rows that wait before a commit is made early.
@@ -29,6 +39,10 @@ impl Default for ChangeSettings {
         Self {
             videos_topic: String::new(),
             users_topic: String::new(),
+            schema_registry_url: String::new(),
+            schema_registry_user: String::new(),
+            schema_registry_password: Secret::default(),
+            schema_registry_password_file: String::new(),
             commit_interval_ms: 30_000,
             max_pending_rows: 200_000,
             max_pending_bytes: 64 << 20,

@@ -380,7 +380,10 @@ mod tests {
             context.log(RDKafkaLogLevel::Warning, "CLUSTERID", "reports different ClusterId \"b\"");
         }
         assert!(matches!(context.replaced(), Some(SourceError::ClusterReplaced { .. })));
-        assert!(matches!(events.try_recv(), Ok(AssignmentEvent::Failed(SourceError::ClusterReplaced { .. }))));
+        assert!(matches!(
+            events.try_recv(),
+            Ok(AssignmentEvent::Failed(SourceError::ClusterReplaced { .. }))
+        ));
         assert!(events.try_recv().is_err());
     }
 
