@@ -17,7 +17,14 @@ const BATCH_RECORDS: usize = 700;
 #[test]
 fn the_upserter_comes_to_the_generators_truth() {
     for entity in Entity::ALL {
-        let events = GeneratorConfig { videos: 300, users: 500, ..GeneratorConfig::default() };
+        // One upload comes as a snapshot begins, and in a drought.
+        let scenarios = [
+            "inventory_drought:start_s=70,length_s=60",
+            "cold_start_under_exposed:start_s=90",
+            "hot_partition",
+        ];
+        let scenarios = scenarios.map(|text| text.parse().unwrap()).to_vec();
+        let events = GeneratorConfig { videos: 300, users: 500, scenarios, ..GeneratorConfig::default() };
         let config = CdcConfig {
             rate_per_s: 40.0,
             delete_ratio: 0.1,

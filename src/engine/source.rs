@@ -30,7 +30,8 @@ pub(crate) async fn open_source(
     match settings.source.kind {
         SourceKind::Generator => {
             let config = generator.context("the generator has no settings")?;
-            let events = GeneratorSourceSettings { config, topic, pace: GeneratorPace::Live, until_ms: None };
+            let until_ms = end_ms(settings, config.start_ms);
+            let events = GeneratorSourceSettings { config, topic, pace: GeneratorPace::Live, until_ms };
             Ok(Arc::new(GeneratorSource::new(events)?))
         }
         SourceKind::Kafka => {
@@ -84,7 +85,16 @@ pub(crate) fn generator_settings(settings: &Settings, start_ms: i64) -> Generato
         invalid_ratio: generator.invalid_ratio,
         duplicate_ratio: generator.duplicate_ratio,
         late_ratio: generator.late_ratio,
+        day_curve: generator.day_curve,
+        scenarios: generator.scenarios.clone(),
     }
+}
+
+/// Where a log that starts at `start_ms` ends as set (both in milliseconds since the epoch); `None`: never.
+pub(super) fn end_ms(settings: &Settings, start_ms: i64) -> Option<i64> {
+    let length_s = Some(settings.generator.length_s).filter(|&length_s| length_s > 0)?;
+    let length_ms = i64::try_from(length_s).unwrap_or(i64::MAX).saturating_mul(1_000);
+    Some(start_ms.saturating_add(length_ms))
 }
 
 /// When the generator that filled these tables began: its identity stands in their ledgers.

@@ -41,6 +41,7 @@ impl Stream {
             invalid_ratio: 0.01,
             duplicate_ratio: 0.02,
             late_ratio: 0.02,
+            ..GeneratorConfig::default()
         };
         let world = World::new(Arc::new(config)).unwrap();
         let log = |partition| {

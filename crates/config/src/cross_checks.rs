@@ -14,7 +14,7 @@ pub(crate) struct Conflict {
 
 /// Everything that does not go together.
 pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
-    let checks: [fn(&Settings) -> Option<Conflict>; 12] = [
+    let checks: [fn(&Settings) -> Option<Conflict>; 13] = [
         kafka_needs_brokers,
         files_need_paths,
         longest_line_holds_a_record,
@@ -27,6 +27,7 @@ pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
         orphans_are_older_than_any_commit,
         changes_come_from_a_topic,
         entities_have_topics_of_their_own,
+        registry_has_user_and_password,
     ];
     checks.iter().filter_map(|check| check(settings)).collect()
 }
@@ -142,6 +143,15 @@ fn entities_have_topics_of_their_own(settings: &Settings) -> Option<Conflict> {
     })
 }
 
+fn registry_has_user_and_password(settings: &Settings) -> Option<Conflict> {
+    let cdc = &settings.cdc;
+    let half = cdc.schema_registry_user.is_empty() != cdc.schema_registry_password.is_empty();
+    half.then(|| Conflict {
+        keys: &["cdc.schema_registry_user", "cdc.schema_registry_password"],
+        message: "one is set without the other; allowed is both or neither".to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +188,10 @@ mod tests {
         assert_eq!(
             conflict_of(|settings| settings.cdc.users_topic = settings.source.topic.clone()),
             ["cdc.videos_topic"]
+        );
+        assert_eq!(
+            conflict_of(|settings| settings.cdc.schema_registry_user = "me".to_owned()),
+            ["cdc.schema_registry_user"]
         );
         assert_eq!(conflict_of(|settings| settings.http.bind = "0.0.0.0:9464".to_owned()), ["http.bind"]);
     }

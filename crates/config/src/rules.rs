@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use figment::value::Value;
+use pulselake_generator::{GeneratorError, Scenario};
 
 use crate::flatten::FREE_PREFIX;
 use crate::librdkafka::reserved_property;
@@ -35,12 +36,17 @@ pub(crate) enum Allowed {
     BindAddress,
     /// A catalog's URI.
     CatalogUri,
+    /// The URL of a service, without a user in it, or empty.
+    HttpUrl,
     /// Several texts.
     TextList,
+    /// Several of the generator's scenarios.
+    ScenarioList,
 }
 
 use Allowed::{
-    BindAddress, Boolean, CatalogUri, NonEmptyText, OneOf, OptionalTopic, Ratio, Text, TextList, Token, Topic,
+    BindAddress, Boolean, CatalogUri, HttpUrl, NonEmptyText, OneOf, OptionalTopic, Ratio, ScenarioList, Text,
+    TextList, Token, Topic,
 };
 
 const fn integer(min: i128, max: i128, unit: &'static str) -> Allowed {
@@ -76,6 +82,9 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("generator.invalid_ratio", Ratio(0.9)),
     ("generator.duplicate_ratio", Ratio(1.0)),
     ("generator.late_ratio", Ratio(1.0)),
+    ("generator.day_curve", Ratio(1.0)),
+    ("generator.length_s", integer(0, 3_153_600_000, "seconds")),
+    ("generator.scenarios", ScenarioList),
     ("files.paths", TextList),
     ("files.max_line_bytes", integer(1_024, GIB, "bytes")),
     ("engine.shards", integer(0, 1_024, "shards")),
@@ -109,6 +118,10 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("gold.max_pending_rows", integer(1_000, 100_000_000, "rows")),
     ("cdc.videos_topic", OptionalTopic),
     ("cdc.users_topic", OptionalTopic),
+    ("cdc.schema_registry_url", HttpUrl),
+    ("cdc.schema_registry_user", Text),
+    ("cdc.schema_registry_password", Text),
+    ("cdc.schema_registry_password_file", Text),
     ("cdc.commit_interval_ms", integer(100, HOUR_MS, "milliseconds")),
     ("cdc.max_pending_rows", integer(1, 100_000_000, "rows")),
     ("cdc.max_pending_bytes", integer(1_024, 4 * GIB, "bytes")),
@@ -176,12 +189,21 @@ pub(crate) fn check(key: &str, value: &Value) -> Result<(), String> {
     if allowed.accepts(value) {
         return Ok(());
     }
+    if let Some(refusal) = first_wrong_scenario(allowed, value) {
+        return Err(format!("{refusal}; allowed is {allowed}"));
+    }
     Err(format!("found {}, allowed is {allowed}", describe(key, value)))
 }
 
 /// The settings that are secrets.
-const SECRETS: [&str; 5] =
-    ["http.token", "rest.credential", "rest.token", "s3.secret_access_key", "s3.session_token"];
+const SECRETS: [&str; 6] = [
+    "http.token",
+    "cdc.schema_registry_password",
+    "rest.credential",
+    "rest.token",
+    "s3.secret_access_key",
+    "s3.session_token",
+];
 
 /// Whether the setting's value must not be shown. The path of a file with a secret may be.
 fn is_secret(key: &str) -> bool {
@@ -194,7 +216,9 @@ fn describe(key: &str, value: &Value) -> String {
         Value::Dict(..) => "a table".to_owned(),
         Value::Array(..) => "a list".to_owned(),
         _ if is_secret(key) => MASK.to_owned(),
-        Value::String(_, text) if key == "lake.catalog_uri" => format!("{:?}", ConnectionUri::new(text)),
+        Value::String(_, text) if matches!(key, "lake.catalog_uri" | "cdc.schema_registry_url") => {
+            format!("{:?}", ConnectionUri::new(text))
+        }
         Value::String(_, text) => format!("{text:?}"),
         Value::Char(_, character) => format!("{:?}", character.to_string()),
         Value::Bool(_, switch) => switch.to_string(),
@@ -265,7 +289,14 @@ impl Allowed {
                 value.as_str().is_some_and(|text| text.is_empty() || text.parse::<SocketAddr>().is_ok())
             }
             CatalogUri => value.as_str().is_some_and(is_catalog_uri),
+            HttpUrl => value.as_str().is_some_and(|url| url.is_empty() || is_http_url(url)),
             TextList => value.as_array().is_some_and(|list| list.iter().all(|item| item.as_str().is_some())),
+            ScenarioList => value.as_array().is_some_and(|list| {
+                list.len() <= pulselake_generator::config::MAX_SCENARIOS
+                    && list
+                        .iter()
+                        .all(|item| item.as_str().is_some_and(|text| text.parse::<Scenario>().is_ok()))
+            }),
         }
     }
 
@@ -277,7 +308,9 @@ impl Allowed {
             Ratio(_) => text.trim().parse::<f64>().ok().map(Value::from),
             Boolean => text.trim().parse::<bool>().ok().map(Value::from),
             TextList => Some(parse_list(text)),
-            OneOf(_) | Text | NonEmptyText | Topic | OptionalTopic | Token | BindAddress | CatalogUri => None,
+            ScenarioList => Some(parse_scenarios(text)),
+            OneOf(_) | Text | NonEmptyText | Topic | OptionalTopic | Token | BindAddress | CatalogUri
+            | HttpUrl => None,
         };
         parsed.unwrap_or_else(|| Value::from(text))
     }
@@ -302,6 +335,21 @@ fn parse_list(text: &str) -> Value {
     Value::from(items)
 }
 
+/// `["a:start_s=1,length_s=2", "b"]` as in TOML, or one scenario alone: its own commas separate its parts.
+fn parse_scenarios(text: &str) -> Value {
+    match text.trim() {
+        "" => Value::from(Vec::<String>::new()),
+        list if list.starts_with('[') => parse_list(list),
+        scenario => Value::from(vec![scenario.to_owned()]),
+    }
+}
+
+/// What is wrong with the first scenario of a list that can't be read.
+fn first_wrong_scenario(allowed: Allowed, value: &Value) -> Option<GeneratorError> {
+    let items = value.as_array().filter(|_| matches!(allowed, ScenarioList))?;
+    items.iter().find_map(|item| item.as_str()?.parse::<Scenario>().err())
+}
+
 fn is_topic(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=249).contains(&name.len()) && name.bytes().all(legal) && name != "." && name != ".."
@@ -310,6 +358,15 @@ fn is_topic(name: &str) -> bool {
 fn is_catalog_uri(uri: &str) -> bool {
     let schemes = ["sqlite:", "postgres://", "postgresql://", "http://", "https://"];
     uri.is_empty() || schemes.iter().any(|scheme| uri.starts_with(scheme))
+}
+
+/// A user and a password in it would be shown wherever the URL is.
+fn is_http_url(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
+        return false;
+    };
+    let is_clean = rest.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'@'));
+    is_clean && !rest.is_empty() && !rest.starts_with('/')
 }
 
 impl fmt::Display for Allowed {
@@ -333,7 +390,13 @@ impl fmt::Display for Allowed {
             Token => formatter.write_str("visible ASCII characters without spaces, or empty"),
             BindAddress => formatter.write_str("an IP address and port such as 127.0.0.1:9464, or empty"),
             CatalogUri => formatter.write_str("sqlite:…, postgres://…, http://… or https://…, or empty"),
+            HttpUrl => {
+                formatter.write_str("http://… or https://… without user, query and fragment, or empty")
+            }
             TextList => formatter.write_str("a list of texts"),
+            ScenarioList => formatter.write_str(
+                "a list of at most 64 texts such as \"late_events:start_s=60,length_s=600,strength=1\"",
+            ),
         }
     }
 }

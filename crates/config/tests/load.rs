@@ -105,6 +105,46 @@ fn a_flag_gives_a_list_as_it_stands() {
 }
 
 #[test]
+fn scenarios_are_read_from_files_variables_and_flags() {
+    let late = "late_events:start_s=60,length_s=600";
+    let texts = |case: Case| {
+        let scenarios = case.settings().generator.scenarios;
+        scenarios.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let canonical =
+        ["late_events:start_s=60,length_s=600,strength=1", "hot_partition:start_s=0,length_s=0,strength=1"];
+    let list = format!("[\"{late}\", \"hot_partition\"]");
+    assert_eq!(texts(Case::new().file(&format!("[generator]\nscenarios = {list}\n"))), canonical);
+    assert_eq!(texts(Case::new().variable("PULSELAKE_GENERATOR__SCENARIOS", &list)), canonical);
+    let flag = Override::parse(&format!("generator.scenarios={list}")).unwrap();
+    assert_eq!(texts(Case::new().flag(flag)), canonical);
+    // One alone needs no brackets: its commas are its own.
+    assert_eq!(texts(Case::new().variable("PULSELAKE_GENERATOR__SCENARIOS", late)), canonical[..1]);
+    assert!(texts(Case::new().variable("PULSELAKE_GENERATOR__SCENARIOS", "")).is_empty());
+}
+
+#[test]
+fn a_wrong_scenario_is_named_with_what_is_allowed() {
+    let error = Case::new().file("[generator]\nscenarios = [\"duplicates\", \"late:start_s=1\"]\n").error();
+    assert_says(
+        &error,
+        &[
+            "generator.scenarios",
+            "\"late:start_s=1\"",
+            "allowed are normal_baseline",
+            "late_events:start_s=60",
+        ],
+    );
+    let no_list = Case::new().file("[generator]\nscenarios = \"duplicates\"\n").error();
+    assert_says(
+        &no_list,
+        &["generator.scenarios", "found \"duplicates\", allowed is a list of at most 64 texts"],
+    );
+    let strong = Case::new().variable("PULSELAKE_GENERATOR__SCENARIOS", "duplicates:strength=0").error();
+    assert_says(&strong, &["generator.scenarios", "must be above 0 and at most 100"]);
+}
+
+#[test]
 fn librdkafka_properties_merge_over_all_layers_and_spellings() {
     let file = "[kafka.librdkafka]\nsecurity.protocol = \"SSL\"\n\"fetch.wait.max.ms\" = 50\nenable.ssl.certificate.verification = true\n";
     let settings = Case::new()
@@ -264,6 +304,46 @@ fn secrets_come_from_files() {
     let path = by_variable.path("kafka").display().to_string();
     let settings = by_variable.variable("PULSELAKE_KAFKA__LIBRDKAFKA__SASL_PASSWORD_FILE", &path).settings();
     assert_eq!(settings.kafka.librdkafka.get("sasl.password"), Some("hunter3"));
+}
+
+#[test]
+fn the_schema_registrys_password_comes_from_a_file_or_a_variable_and_is_not_shown() {
+    let case = Case::new().secret_file("registry", "hunter2\n").flag(Override::text(
+        "cdc.schema_registry_user",
+        "me",
+        "--set",
+    ));
+    let path = case.path("registry");
+    let file = case.file(&format!("[cdc]\nschema_registry_password_file = {path:?}\n")).settings();
+    let variable = Case::new()
+        .file("[cdc]\nschema_registry_user = \"me\"\n")
+        .variable("PULSELAKE_CDC__SCHEMA_REGISTRY_PASSWORD", "hunter2")
+        .settings();
+    for settings in [file, variable] {
+        assert_eq!(settings.cdc.schema_registry_password.expose(), "hunter2");
+        let shown = format!("{settings:?}{}", settings.to_masked_toml());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let error = Case::new()
+        .variable("PULSELAKE_CDC__SCHEMA_REGISTRY_PASSWORD", "hunter2")
+        .flag(Override::text("cdc.schema_registry_url", "http://me:hunter3@registry", "--set"))
+        .error();
+    assert_says(&error, &["cdc.schema_registry_url", "me:***@registry", "cdc.schema_registry_user"]);
+    assert!(!error.contains("hunter"), "{error}");
+}
+
+#[test]
+fn a_registrys_url_is_one_of_http() {
+    for url in ["http://registry:8081", "https://registry/apis/ccompat/v7/", ""] {
+        let settings = Case::new().flag(Override::text("cdc.schema_registry_url", url, "--set")).settings();
+        assert_eq!(settings.cdc.schema_registry_url, url);
+    }
+    for url in
+        ["registry:8081", "http://", "http:///path", "http://a b", "http://registry?x=1", "ftp://registry"]
+    {
+        let error = Case::new().flag(Override::text("cdc.schema_registry_url", url, "--set")).error();
+        assert_says(&error, &["cdc.schema_registry_url", "http://…"]);
+    }
 }
 
 #[test]

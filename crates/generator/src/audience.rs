@@ -1,15 +1,6 @@
-//! Who watches: a hall of seats, each taken by one user's session after another.
-//!
-//! A seat's session lasts 2 to 20 minutes; who sits there at a moment is a function of (seed, seat, moment) alone, so
-//! all partitions, planned apart, see the same users at the same time. A user has one client; a session one network.
+//! The clients that users have: one per user, on one network per session.
 
-use crate::GeneratorConfig;
-use crate::mix::{Role, mix64, trait_hash};
-
-/// Mean seconds between two impressions of one seat: with it, a session is a handful to some dozens of videos.
-const SECONDS_BETWEEN_IMPRESSIONS: f64 = 20.0;
-const SHORTEST_SESSION_S: u64 = 120;
-const SESSION_RANGE_S: u64 = 1_081;
+use crate::mix::{Role, trait_hash};
 
 /// (device_os, app_version, share in percent).
 const CLIENTS: [(&str, &str, u64); 7] = [
@@ -27,47 +18,31 @@ const NETWORKS: [(&str, u64); 3] = [("WiFi", 52), ("5G", 30), ("4G", 18)];
 const REFERRALS: [(&str, u64); 5] =
     [("foryou_page", 72), ("following", 14), ("search", 7), ("profile", 4), ("share_link", 3)];
 
-/// The audience of one log.
-pub(crate) struct Audience {
-    seed: u64,
-    users: u32,
-    seats: u32,
-}
+/// What a broken client calls itself, on either operating system.
+const BROKEN_VERSION: &str = "15.0";
+const OPERATING_SYSTEMS: [&str; 2] = ["iOS", "Android"];
 
-/// Who takes a seat at a moment.
+/// A client and its network: what the body of every event of a session says about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Viewer {
-    /// The number in `u_<number>`, from 1.
-    pub(crate) user: u32,
+pub(crate) struct Device {
     client: u8,
     network: u8,
 }
 
-impl Audience {
-    pub(crate) fn new(config: &GeneratorConfig, impressions_per_s: f64) -> Self {
-        let seats =
-            (impressions_per_s * SECONDS_BETWEEN_IMPRESSIONS).clamp(1.0, f64::from(config.users)) as u32;
-        Self { seed: config.seed, users: config.users, seats }
-    }
-
-    pub(crate) fn seats(&self) -> u32 {
-        self.seats
-    }
-
-    /// Who sits on `seat` in this second since the log's start.
-    pub(crate) fn viewer(&self, seat: u32, second: i64) -> Viewer {
-        let seat_hash = trait_hash(self.seed, Role::Seat, seat.into());
-        let session_s = SHORTEST_SESSION_S + seat_hash % SESSION_RANGE_S;
-        // Sessions of different seats begin at different moments.
-        let phase_s = (seat_hash >> 32) % session_s;
-        let session = (second.unsigned_abs() + phase_s) / session_s;
-        let session_hash = mix64(seat_hash ^ mix64(session));
-        let user = 1 + ((u128::from(session_hash) * u128::from(self.users)) >> 64) as u32;
-        Viewer {
-            user,
-            client: client_of(self.seed, user.into()),
-            network: pick(NETWORKS.iter().map(|network| network.1), mix64(session_hash)),
+impl Device {
+    /// The one client that the user `u_<number>` has, on the network that these uniform bits pick.
+    pub(crate) fn of(seed: u64, user: u32, network_hash: u64) -> Self {
+        Self {
+            client: client_of(seed, user.into()),
+            network: pick(NETWORKS.iter().map(|network| network.1), network_hash),
         }
+    }
+
+    /// The same client after its update to the broken version.
+    pub(crate) fn broken(self) -> Self {
+        let os = CLIENTS.get(usize::from(self.client)).map_or(OPERATING_SYSTEMS[0], |client| client.0);
+        let place = OPERATING_SYSTEMS.iter().position(|name| *name == os).unwrap_or_default();
+        Self { client: (CLIENTS.len() + place) as u8, ..self }
     }
 }
 
@@ -102,7 +77,9 @@ pub(crate) struct BodyTails {
 impl BodyTails {
     pub(crate) fn new() -> Self {
         let mut tails = Vec::new();
-        for (device_os, app_version, _) in CLIENTS {
+        let good = CLIENTS.iter().map(|(device_os, app_version, _)| (device_os, app_version));
+        let broken = OPERATING_SYSTEMS.iter().map(|device_os| (device_os, &BROKEN_VERSION));
+        for (device_os, app_version) in good.chain(broken) {
             for (network_type, _) in NETWORKS {
                 for (referral_source, _) in REFERRALS {
                     let tail = format!(
@@ -115,10 +92,10 @@ impl BodyTails {
         Self { tails }
     }
 
-    /// Which tail an impression of this viewer has; `referral_bits` are uniform.
-    pub(crate) fn index(viewer: Viewer, referral_bits: u32) -> u8 {
+    /// Which tail the events of an impression on this device have; `referral_bits` are uniform.
+    pub(crate) fn index(device: Device, referral_bits: u32) -> u8 {
         let referral = pick(REFERRALS.iter().map(|referral| referral.1), referral_bits.into());
-        (viewer.client * NETWORKS.len() as u8 + viewer.network) * REFERRALS.len() as u8 + referral
+        (device.client * NETWORKS.len() as u8 + device.network) * REFERRALS.len() as u8 + referral
     }
 
     pub(crate) fn tail(&self, index: u8) -> &[u8] {
@@ -128,8 +105,6 @@ impl BodyTails {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
     #[test]
@@ -137,25 +112,22 @@ mod tests {
         assert_eq!(CLIENTS.iter().map(|client| client.2).sum::<u64>(), 100);
         assert_eq!(NETWORKS.iter().map(|network| network.1).sum::<u64>(), 100);
         assert_eq!(REFERRALS.iter().map(|referral| referral.1).sum::<u64>(), 100);
-        let last = Viewer { user: 1, client: CLIENTS.len() as u8 - 1, network: NETWORKS.len() as u8 - 1 };
-        assert_eq!(usize::from(BodyTails::index(last, 99)), BodyTails::new().tails.len() - 1);
+        let tails = BodyTails::new();
+        let last = Device { client: CLIENTS.len() as u8 - 1, network: NETWORKS.len() as u8 - 1 };
+        assert_eq!(usize::from(BodyTails::index(last.broken(), 99)), tails.tails.len() - 1);
+        let text = String::from_utf8(tails.tail(BodyTails::index(last.broken(), 0)).to_vec()).unwrap();
+        assert!(text.contains(r#""device_os":"Android","app_version":"15.0""#), "{text}");
     }
 
     #[test]
-    fn a_seat_keeps_its_user_for_a_session_and_a_user_keeps_the_client() {
-        let audience = Audience::new(&GeneratorConfig::default(), 360.0);
-        assert_eq!(audience.seats(), 7_200);
-        for seat in 0..50 {
-            let viewers: Vec<Viewer> = (0..7_200).map(|second| audience.viewer(seat, second)).collect();
-            let changes = viewers.windows(2).filter(|pair| pair[0] != pair[1]).count();
-            assert!((5..=60).contains(&changes), "seat {seat}: {changes} sessions in two hours");
-            assert!(viewers.iter().map(|viewer| viewer.user).collect::<HashSet<_>>().len() > 4);
+    fn a_user_has_one_client() {
+        for user in 1..500 {
+            let devices = [0, 99, 1_000_007].map(|hash| Device::of(42, user, hash));
+            assert!(devices.iter().all(|device| device.client == devices[0].client));
+            let os = CLIENTS[usize::from(devices[0].client)].0;
+            assert_eq!(device_os(42, user.into()), os);
+            let tail = BodyTails::new().tail(BodyTails::index(devices[0].broken(), 0)).to_vec();
+            assert!(String::from_utf8(tail).unwrap().contains(os), "an update changes no operating system");
         }
-        let small = Audience::new(&GeneratorConfig { users: 10, ..GeneratorConfig::default() }, 360.0);
-        let clients: HashSet<(u32, u8)> = (0..20_000)
-            .map(|second| small.viewer(3, second))
-            .map(|viewer| (viewer.user, viewer.client))
-            .collect();
-        assert!(clients.len() <= 10 && clients.iter().all(|(user, _)| (1..=10).contains(user)));
     }
 }

@@ -13,6 +13,14 @@ pub enum GeneratorError {
         /// What would be accepted.
         expected: &'static str,
     },
+    /// A scenario can't be read, or asks for what is not possible.
+    #[error("generator scenario {text:?}: {problem}")]
+    Scenario {
+        /// What was given.
+        text: String,
+        /// What is wrong with it, and what would be accepted.
+        problem: String,
+    },
     /// One partition would have more records in a block than offsets allow.
     #[error(
         "generator partition {partition} would carry {records_per_s:.0} records/s, more than {limit}: \

@@ -6,7 +6,6 @@ use pulselake_model::{EventType, RawBatch, RawRecord};
 
 use crate::encode::Encoder;
 use crate::planned::PlannedRecord;
-use crate::planner::plan_block;
 use crate::spill::{BLOCK_MS, SpillBuffer};
 use crate::world::{INDEX_BITS, MAX_BLOCK, MAX_RECORDS_PER_BLOCK, World};
 use crate::{GeneratorConfig, GeneratorError, RecordKind};
@@ -47,6 +46,9 @@ pub struct LogRecord {
     pub watch_time_ms: u32,
     /// Event, retry or malformed; for the last the fields above say what its good parts are made of.
     pub kind: RecordKind,
+    /// Whether its client's clock is more than a day slow (26 to 48 hours), so that an engine with the usual allowed
+    /// lateness keeps it in bronze and out of gold. The good bytes of an event all the same.
+    pub is_beyond_lateness: bool,
 }
 
 /// A reader of one partition. It has a position; reading on from it is cheap, and reading from anywhere else is
@@ -195,20 +197,28 @@ impl PartitionLog {
         }
         self.load(block)?;
         let block_start_ms = self.world.block_start_ms(block);
-        let videos = self.world.videos_of(self.partition);
+        let catalogue = &self.world.catalogue;
         Ok(self.buffer.first().iter().zip(block << INDEX_BITS..).map(move |(record, offset)| {
             let record_time_ms = block_start_ms + i64::from(record.record_ms);
             LogRecord {
                 offset,
                 record_time_ms,
                 event_time_ms: record_time_ms - i64::from(record.lag_ms),
-                video: videos.video(record.video_slot).number,
+                video: catalogue.video(record.video).number,
                 user: record.user,
                 event_type: record.event_type,
                 watch_time_ms: record.watch_time_ms,
                 kind: record.kind,
+                is_beyond_lateness: record.is_beyond_lateness(),
             }
         }))
+    }
+
+    /// Puts what begins in a block into the buffer.
+    fn take_plan(&mut self, block: i64) {
+        for due in self.world.plan(block).of_partition(self.partition) {
+            self.buffer.place(due.due_ms, due.record);
+        }
     }
 
     /// Makes `block` the buffer's first block, planned whole.
@@ -221,12 +231,12 @@ impl PartitionLog {
         if self.is_loaded && block > loaded && block - loaded <= spill_blocks {
             for next in loaded + 1..=block {
                 self.buffer.advance();
-                plan_block(&self.world, self.partition, next, &mut self.buffer);
+                self.take_plan(next);
             }
         } else {
             self.buffer.restart_at(block);
             for earlier in (block - spill_blocks).max(0)..=block {
-                plan_block(&self.world, self.partition, earlier, &mut self.buffer);
+                self.take_plan(earlier);
             }
         }
         self.buffer.settle_first();

@@ -38,11 +38,37 @@ pub enum MalformedKind {
     FutureTimestamp,
     /// `schema_version` 9.0.
     UnsupportedSchemaVersion,
+    /// `user_id` is a number.
+    NumberUserId,
+    /// `event_timestamp` is true.
+    BooleanTimestamp,
+    /// `payload` is a text.
+    TextPayload,
+    /// `event_timestamp` is a number of 30 digits.
+    HugeTimestamp,
+    /// An `event_type` of 16 KiB.
+    HugeEventType,
+    /// A body of 600 levels, deeper than any decoder's limit can be set.
+    DeepPayload,
+    /// A good event whose client's clock is hours fast: of a funnel all of whose events are so.
+    ClockAhead,
 }
 
 impl MalformedKind {
     /// Every kind.
-    pub const ALL: [MalformedKind; 16] = [
+    pub const ALL: [MalformedKind; 23] = {
+        let mut all = [Self::ClockAhead; 23];
+        let mut index = 0;
+        while index < Self::SINGLE.len() {
+            all[index] = Self::SINGLE[index];
+            index += 1;
+        }
+        all
+    };
+
+    /// The kinds of records that stand alone, each as likely as the others. The remaining one is what a wrong clock
+    /// makes of a whole funnel.
+    pub const SINGLE: [MalformedKind; 22] = [
         Self::Truncated,
         Self::TrailingText,
         Self::PlainText,
@@ -59,22 +85,34 @@ impl MalformedKind {
         Self::ImpossibleDate,
         Self::FutureTimestamp,
         Self::UnsupportedSchemaVersion,
+        Self::NumberUserId,
+        Self::BooleanTimestamp,
+        Self::TextPayload,
+        Self::HugeTimestamp,
+        Self::HugeEventType,
+        Self::DeepPayload,
     ];
 
     /// The code that the decoder must give it.
     pub fn error_code(self) -> ErrorCode {
         match self {
-            Self::Truncated | Self::TrailingText | Self::PlainText | Self::NotAnObject => {
-                ErrorCode::MalformedJson
-            }
+            Self::Truncated
+            | Self::TrailingText
+            | Self::PlainText
+            | Self::NotAnObject
+            | Self::DeepPayload => ErrorCode::MalformedJson,
             Self::NotUtf8 => ErrorCode::NotUtf8,
             Self::NoEventId | Self::NullVideoId | Self::EmptyUserId | Self::NoEventType => {
                 ErrorCode::MissingField
             }
-            Self::ArrayVideoId | Self::ObjectEventType => ErrorCode::WrongType,
-            Self::UnknownEventType => ErrorCode::UnknownEventType,
-            Self::BadTimestamp | Self::ImpossibleDate => ErrorCode::BadTimestamp,
-            Self::FutureTimestamp => ErrorCode::FutureTimestamp,
+            Self::ArrayVideoId
+            | Self::ObjectEventType
+            | Self::NumberUserId
+            | Self::BooleanTimestamp
+            | Self::TextPayload => ErrorCode::WrongType,
+            Self::UnknownEventType | Self::HugeEventType => ErrorCode::UnknownEventType,
+            Self::BadTimestamp | Self::ImpossibleDate | Self::HugeTimestamp => ErrorCode::BadTimestamp,
+            Self::FutureTimestamp | Self::ClockAhead => ErrorCode::FutureTimestamp,
             Self::UnsupportedSchemaVersion => ErrorCode::UnsupportedSchemaVersion,
         }
     }

@@ -2,9 +2,12 @@
 //!
 //! Frozen: changing a constant here changes every log.
 
+/// 2⁶⁴ divided by the golden ratio: steps of a Weyl sequence.
+pub(crate) const WEYL: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// A bijection of 64 bits that spreads every input bit over all output bits (splitmix64's finalizer).
 pub(crate) fn mix64(value: u64) -> u64 {
-    let mut mixed = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut mixed = value.wrapping_add(WEYL);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ (mixed >> 31)
@@ -24,6 +27,11 @@ pub(crate) enum Role {
     ChangeVersion = 8,
     ChangeAttribute = 9,
     ChangeDelivery = 10,
+    BrokenClient = 20,
+    SchemaDrift = 21,
+    Offline = 22,
+    ClockSkew = 23,
+    Focus = 24,
 }
 
 /// A hash of `value` in its role, for one log.

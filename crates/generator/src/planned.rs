@@ -3,6 +3,7 @@
 use pulselake_model::EventType;
 
 use crate::MalformedKind;
+use crate::effects::{BEYOND_LATENESS_MS, Form};
 use crate::spill::{BLOCK_MS, Spilled};
 
 /// What a record is, seen from the truth.
@@ -21,17 +22,25 @@ pub enum RecordKind {
 pub(crate) struct PlannedRecord {
     /// Block and index in it under which this was planned: `block << 20 | index`.
     pub(crate) plan_key: u64,
-    /// Place of the video in its partition's catalogue.
-    pub(crate) video_slot: u32,
+    /// Place of the video in the catalogue.
+    pub(crate) video: u32,
     pub(crate) user: u32,
     pub(crate) watch_time_ms: u32,
-    /// Record time minus event time.
+    /// Record time minus what the client's clock said at the event.
     pub(crate) lag_ms: i32,
     /// Record time since its block's start; below 1,000.
     pub(crate) record_ms: u16,
     pub(crate) body_tail: u8,
+    pub(crate) form: Form,
     pub(crate) event_type: EventType,
     pub(crate) kind: RecordKind,
+}
+
+impl PlannedRecord {
+    /// Whether the client's clock is so slow that the event is beyond the usual allowed lateness.
+    pub(crate) fn is_beyond_lateness(&self) -> bool {
+        self.lag_ms > BEYOND_LATENESS_MS
+    }
 }
 
 impl Spilled for PlannedRecord {

@@ -28,6 +28,22 @@ impl QuantileTable {
         Self { points }
     }
 
+    /// The distribution whose quantiles at equal steps of the probability, from 0 to 1, are these: a measured one.
+    pub(crate) fn measured(quantiles: &[f64]) -> Self {
+        let steps = quantiles.len().saturating_sub(1) as f64;
+        Self::from_quantiles(|probability| {
+            let place = probability * steps;
+            let below = place as usize;
+            let at = |index: usize| quantiles.get(index).or(quantiles.last()).copied().unwrap_or_default();
+            at(below) + (at(below + 1) - at(below)) * (place - below as f64)
+        })
+    }
+
+    /// Evenly spread from `least` to `most`.
+    pub(crate) fn uniform(least: u32, most: u32) -> Self {
+        Self::from_quantiles(|probability| f64::from(least) + f64::from(most - least) * probability)
+    }
+
     /// Log-normal with this median and this sigma of the logarithm, cut to `least..=most`.
     pub(crate) fn log_normal(median: f64, sigma: f64, least: f64, most: f64) -> Self {
         Self::from_quantiles(|probability| {
@@ -54,6 +70,15 @@ impl QuantileTable {
     pub(crate) fn mean(&self) -> f64 {
         let inner: f64 = self.points[1..CELLS].iter().map(|&point| f64::from(point)).sum();
         (inner + (f64::from(self.points[0]) + f64::from(self.points[CELLS])) / 2.0) / CELLS as f64
+    }
+
+    /// The mean of the square of what [`Self::at`] gives for uniform bits.
+    pub(crate) fn mean_square(&self) -> f64 {
+        let cells = self.points.windows(2).map(|ends| {
+            let (low, high) = (f64::from(ends[0]), f64::from(ends[1]));
+            (low * low + low * high + high * high) / 3.0
+        });
+        cells.sum::<f64>() / CELLS as f64
     }
 
     /// The largest value that it can give.
@@ -125,6 +150,22 @@ mod tests {
         // exp(sigma² / 2) times the median.
         let log_normal = QuantileTable::log_normal(10_000.0, 0.5, 0.0, 1e9).mean();
         assert!((log_normal / 11_331.5 - 1.0).abs() < 1e-3, "{log_normal}");
+    }
+
+    #[test]
+    fn the_second_moment_is_that_of_the_distribution() {
+        let uniform = QuantileTable::uniform(0, 60_000).mean_square();
+        assert!((uniform / 1.2e9 - 1.0).abs() < 1e-3, "{uniform}");
+        let exponential = QuantileTable::exponential(100_000.0).mean_square();
+        assert!((exponential / 2e10 - 1.0).abs() < 0.01, "{exponential}");
+    }
+
+    #[test]
+    fn measured_quantiles_come_back() {
+        let table = QuantileTable::measured(&[0.0, 100.0, 1_000.0]);
+        for (bits, expected) in [(0, 0), (1 << 30, 50), (1 << 31, 100), (3 << 30, 550)] {
+            assert_eq!(table.at(bits), expected);
+        }
     }
 
     #[test]

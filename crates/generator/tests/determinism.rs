@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use pulselake_generator::{GeneratorConfig, PartitionLog, ReadOutcome, World};
+use pulselake_generator::{GeneratorConfig, PartitionLog, ReadOutcome, Scenario, ScenarioKind, World};
 use pulselake_model::RawBatch;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -40,11 +40,23 @@ fn chaotic(seed: u64, rate_per_s: f64) -> GeneratorConfig {
     }
 }
 
+/// Every scenario at once, each in the middle of the first two minutes.
+fn mixed_scenarios() -> Vec<Scenario> {
+    let scenario = |kind| Scenario { kind, start_s: 20, length_s: 60, strength: 0.7 };
+    ScenarioKind::ALL.into_iter().map(scenario).collect()
+}
+
 /// Changes exactly when the bytes of existing logs change: then the number in the identity must rise, too.
 #[test]
 fn the_bytes_are_those_of_the_first_release() {
     let plain = GeneratorConfig::default();
-    for (config, expected) in [(plain, 0x3c4c_2bb5_89d9_cf38), (chaotic(7, 800.0), 0x63e6_c658_bc49_e661)] {
+    let mixed = GeneratorConfig { day_curve: 0.7, scenarios: mixed_scenarios(), ..chaotic(9, 300.0) };
+    let expectations = [
+        (plain, 0x7942_1088_c15c_2b70),
+        (chaotic(7, 800.0), 0xd22a_b825_b500_9765),
+        (mixed, 0x905d_a861_0e72_1808),
+    ];
+    for (config, expected) in expectations {
         let world = World::new(Arc::new(config)).unwrap();
         let mut hasher = Xxh3::new();
         for partition in 0..world.config().partitions {
@@ -59,6 +71,30 @@ fn the_bytes_are_those_of_the_first_release() {
         let digest = hasher.digest();
         assert_eq!(digest, expected, "{digest:#x} for {}", world.config().identity());
     }
+}
+
+#[test]
+fn the_order_in_which_partitions_are_read_does_not_matter() {
+    let config = Arc::new(GeneratorConfig { scenarios: mixed_scenarios(), ..chaotic(5, 200.0) });
+    let up_to_ms = config.start_ms + 150_000 - 1;
+    // Each in a world of its own, so nobody's plans are at hand.
+    let alone: Vec<Vec<Seen>> = (0..4)
+        .map(|partition| read_all(&mut PartitionLog::new(config.clone(), partition).unwrap(), 0, up_to_ms).0)
+        .collect();
+    let world = World::new(config.clone()).unwrap();
+    let mut logs: Vec<PartitionLog> =
+        (0..4).map(|partition| PartitionLog::in_world(world.clone(), partition).unwrap()).collect();
+    let mut together = vec![Vec::new(); 4];
+    // Steps of different lengths: the readers fall apart and meet again.
+    for step in 1..=150_i64 {
+        for (log, seen) in logs.iter_mut().zip(&mut together) {
+            let stride = 1 + 7 * i64::from(log.partition());
+            let near_ms = world.block_start_ms((step / stride * stride).max(step / 150 * 150)) - 1;
+            let position = log.position();
+            seen.extend(read_all(log, position, near_ms).0);
+        }
+    }
+    assert!(alone == together);
 }
 
 #[test]
@@ -147,16 +183,29 @@ fn a_rate_that_offsets_have_no_room_for_is_refused() {
     assert!(refusal.contains("lower rate_per_s or raise partitions"), "{refusal}");
 }
 
+fn any_scenario() -> impl Strategy<Value = Scenario> {
+    let kind = prop::sample::select(ScenarioKind::ALL.to_vec());
+    (kind, 0..200u32, 0..200u32, 0.1..3.0f64).prop_map(|(kind, start_s, length_s, strength)| Scenario {
+        kind,
+        start_s,
+        length_s,
+        strength,
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn a_seek_reads_what_a_forward_reader_read(
         seed in any::<u64>(),
-        rate_per_s in 50.0..1_500.0f64,
+        rate_per_s in 20.0..300.0f64,
+        day_curve in 0.0..1.0f64,
+        scenarios in prop::collection::vec(any_scenario(), 0..5),
         seeks in prop::collection::vec((0..260i64, 0..400i64), 1..4),
     ) {
-        let world = World::new(Arc::new(chaotic(seed, rate_per_s))).unwrap();
+        let config = GeneratorConfig { day_curve, scenarios, ..chaotic(seed, rate_per_s) };
+        let world = World::new(Arc::new(config)).unwrap();
         let up_to_ms = world.block_start_ms(260) - 1;
         let (forward, _) = read_all(&mut PartitionLog::in_world(world.clone(), 1).unwrap(), 0, up_to_ms);
         // One reader for all seeks: what it holds from the one before must not matter.
@@ -208,11 +257,13 @@ proptest! {
     #[test]
     fn an_identity_gives_its_configuration_back(
         seed in any::<u64>(), rate_per_s in 0.001..1e9f64, partitions in 1..10_000i32, videos in 1..10_000_000u32,
-        users in 1..u32::MAX, start_ms in 0..4_102_444_800_000i64, ratios in [0.0..0.9f64, 0.0..1.0f64, 0.0..1.0f64],
+        users in 1..u32::MAX, start_ms in 0..4_102_444_800_000i64, ratios in [0.0..0.9f64, 0.0..1.0f64, 0.0..1.0f64, 0.0..1.0f64],
+        scenarios in prop::collection::vec(any_scenario(), 0..4),
     ) {
-        let [invalid_ratio, duplicate_ratio, late_ratio] = ratios;
+        let [invalid_ratio, duplicate_ratio, late_ratio, day_curve] = ratios;
         let config = GeneratorConfig {
             seed, rate_per_s, partitions, videos, users, start_ms, invalid_ratio, duplicate_ratio, late_ratio,
+            day_curve, scenarios,
         };
         prop_assert_eq!(GeneratorConfig::from_identity(&config.identity()), Some(config));
     }

@@ -1,5 +1,6 @@
 //! Settings of the sources: Kafka, generator, files.
 
+use pulselake_generator::Scenario;
 use serde::{Deserialize, Serialize};
 
 use crate::LibrdkafkaProperties;
@@ -122,6 +123,12 @@ pub struct GeneratorSettings {
     pub duplicate_ratio: f64,
     /// Share of events that come late, 0 to 1.
     pub late_ratio: f64,
+    /// How much the rate follows the hours of the day (UTC), 0 to 1; its mean over a day stays.
+    pub day_curve: f64,
+    /// Where the log ends, in seconds after its start; 0: never. Not a part of what the log is.
+    pub length_s: u64,
+    /// What happens on purpose, from when, for how long and how strongly.
+    pub scenarios: Vec<Scenario>,
 }
 
 impl Default for GeneratorSettings {
@@ -136,6 +143,9 @@ impl Default for GeneratorSettings {
             invalid_ratio: 0.001,
             duplicate_ratio: 0.002,
             late_ratio: 0.005,
+            day_curve: 0.0,
+            length_s: 0,
+            scenarios: Vec::new(),
         }
     }
 }

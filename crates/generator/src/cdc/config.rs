@@ -2,15 +2,22 @@
 
 use pulselake_model::Entity;
 
-use crate::config::require;
-use crate::{GeneratorConfig, GeneratorError};
+use crate::config::{parse_scenario_list, require, scenario_list, validate_scenarios};
+use crate::{GeneratorConfig, GeneratorError, Scenario};
 
 /// First part of every identity. The number rises when the same settings give other bytes than before.
-const IDENTITY_PREFIX: &str = "pulselake-generator-cdc/1";
+const IDENTITY_PREFIX: &str = "pulselake-generator-cdc/2";
 
 /// Events per second to which one change per second belongs, where nobody says otherwise.
 const EVENTS_PER_CHANGE: f64 = 1_000.0;
 const MAX_RATE_PER_S: f64 = 100_000.0;
+
+/// Videos per second that come for each one of the catalogue: of its 30 days the last hour brought the square root of
+/// its share (`world`'s ages grow with the square of the rank).
+const SUPPLY_PER_VIDEO_S: f64 = 0.037_267_8 / 3_600.0;
+/// The share of slots that create, where nobody says otherwise.
+const LEAST_CREATE_RATIO: f64 = 0.02;
+const MOST_CREATE_RATIO: f64 = 0.5;
 
 /// Settings of one entity's log of changes. Two equal configurations are the same log.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,27 +51,49 @@ pub struct CdcConfig {
     pub invalid_ratio: f64,
     /// Seconds between two snapshots of all rows (op `r`), at least 60; 0: none.
     pub snapshot_every_s: u32,
+    /// The scenarios of the event log, all and in their order: their focus videos get rows, and in an inventory drought
+    /// no videos come (`strength`: the share of creates that is left out, all from 1 on). Users' changes are the same
+    /// with any.
+    pub scenarios: Vec<Scenario>,
 }
 
 impl CdcConfig {
     /// The changes of an event log's videos or users: as many as fit its rate, some of every kind.
     pub fn beside(events: &GeneratorConfig, entity: Entity) -> Self {
-        Self {
+        let config = Self {
             entity,
             seed: events.seed,
             videos: events.videos,
             users: events.users,
             start_ms: events.start_ms,
             partitions: 3,
-            rate_per_s: (events.rate_per_s / EVENTS_PER_CHANGE).min(MAX_RATE_PER_S),
-            create_ratio: 0.02,
+            rate_per_s: 0.0,
+            create_ratio: LEAST_CREATE_RATIO,
             delete_ratio: 0.02,
             duplicate_ratio: 0.01,
             reorder_ratio: 0.02,
             wrapped_ratio: 0.05,
             invalid_ratio: 0.002,
             snapshot_every_s: 3_600,
-        }
+            scenarios: events.scenarios.clone(),
+        };
+        config.at_rate((events.rate_per_s / EVENTS_PER_CHANGE).min(MAX_RATE_PER_S))
+    }
+
+    /// The same with so many changes per second, of which as many create videos as keep the catalogue's supply up: an
+    /// hour brings as many as the last hour before the start, where the rate allows it.
+    #[must_use]
+    pub fn at_rate(self, rate_per_s: f64) -> Self {
+        let create_ratio = match self.entity {
+            Entity::Users => LEAST_CREATE_RATIO,
+            Entity::Videos => {
+                let creates_per_s = f64::from(self.videos) * SUPPLY_PER_VIDEO_S;
+                // Of the slots that don't create, every second has two versions. Rounded, so that its text is short.
+                let share = 1.5 * creates_per_s / (rate_per_s + 0.5 * creates_per_s);
+                (share.clamp(LEAST_CREATE_RATIO, MOST_CREATE_RATIO) * 1_000.0).round() / 1_000.0
+            }
+        };
+        Self { rate_per_s, create_ratio, ..self }
     }
 
     /// Keys that exist at the start.
@@ -81,7 +110,7 @@ impl CdcConfig {
         format!(
             "{IDENTITY_PREFIX};entity={};seed={};videos={};users={};start_ms={};partitions={};rate_per_s={};\
              create_ratio={};delete_ratio={};duplicate_ratio={};reorder_ratio={};wrapped_ratio={};invalid_ratio={};\
-             snapshot_every_s={}",
+             snapshot_every_s={};scenarios={}",
             self.entity.as_str(),
             self.seed,
             self.videos,
@@ -96,6 +125,7 @@ impl CdcConfig {
             self.wrapped_ratio,
             self.invalid_ratio,
             self.snapshot_every_s,
+            scenario_list(&self.scenarios),
         )
     }
 
@@ -123,6 +153,7 @@ impl CdcConfig {
             wrapped_ratio: value_of("wrapped_ratio")?.parse().ok()?,
             invalid_ratio: value_of("invalid_ratio")?.parse().ok()?,
             snapshot_every_s: value_of("snapshot_every_s")?.parse().ok()?,
+            scenarios: parse_scenario_list(value_of("scenarios")?)?,
         };
         // Only the canonical form counts, so that one log has one name.
         (config.identity() == text).then_some(config)
@@ -174,13 +205,15 @@ impl CdcConfig {
             "between 0 and 0.9",
         )?;
         let is_pause_possible = self.snapshot_every_s == 0 || self.snapshot_every_s >= 60;
-        require(&self.snapshot_every_s, is_pause_possible, "snapshot_every_s", "0 or at least 60")
+        require(&self.snapshot_every_s, is_pause_possible, "snapshot_every_s", "0 or at least 60")?;
+        validate_scenarios(&self.scenarios)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ScenarioKind;
 
     #[test]
     fn the_identity_names_every_setting_and_gives_them_back() {
@@ -188,17 +221,28 @@ mod tests {
             let config = CdcConfig::beside(&GeneratorConfig::default(), entity);
             assert_eq!(CdcConfig::from_identity(&config.identity()), Some(config));
         }
+        let scenarios = ["inventory_drought:start_s=60", "viral_low_quality:strength=2"];
+        let scenarios = scenarios.map(|text| text.parse().unwrap()).to_vec();
+        let eventful = GeneratorConfig { scenarios, ..GeneratorConfig::default() };
+        let config = CdcConfig::beside(&eventful, Entity::Videos);
+        assert!(config.identity().ends_with(
+            ";scenarios=inventory_drought:start_s=60,length_s=0,strength=1|viral_low_quality:start_s=0,length_s=0,\
+             strength=2"
+        ));
+        assert_eq!(CdcConfig::from_identity(&config.identity()), Some(config));
         let identity = CdcConfig::beside(&GeneratorConfig::default(), Entity::Users).identity();
         assert_eq!(
             identity,
-            "pulselake-generator-cdc/1;entity=users;seed=42;videos=10000;users=100000;start_ms=1767225600000;\
+            "pulselake-generator-cdc/2;entity=users;seed=42;videos=10000;users=100000;start_ms=1767225600000;\
              partitions=3;rate_per_s=1;create_ratio=0.02;delete_ratio=0.02;duplicate_ratio=0.01;reorder_ratio=0.02;\
-             wrapped_ratio=0.05;invalid_ratio=0.002;snapshot_every_s=3600"
+             wrapped_ratio=0.05;invalid_ratio=0.002;snapshot_every_s=3600;scenarios="
         );
         for other in [
             identity.replace("seed=42", "seed=+42"),
-            identity.replace("cdc/1", "cdc/2"),
+            identity.replace("cdc/2", "cdc/1"),
             identity.replace("entity=users", "entity=cats"),
+            identity.replace("scenarios=", "scenarios=inventory_drought"),
+            identity.replace("scenarios=", "scenarios=|"),
             format!("{identity};more=1"),
             GeneratorConfig::default().identity(),
         ] {
@@ -207,10 +251,29 @@ mod tests {
     }
 
     #[test]
+    fn the_supply_of_videos_is_that_of_the_last_hour_where_the_rate_allows_it() {
+        for (entity, videos, rate_per_s, expected) in [
+            (Entity::Videos, 10_000, 1.0, 0.148),
+            (Entity::Videos, 10_000, 0.5, 0.281),
+            (Entity::Videos, 10_000, 50.0, 0.02),
+            (Entity::Videos, 200, 1.0, 0.02),
+            (Entity::Videos, 1_000_000, 1.0, 0.5),
+            (Entity::Videos, 10_000, 0.0, 0.5),
+            (Entity::Users, 10_000, 1.0, 0.02),
+        ] {
+            let events = GeneratorConfig { videos, ..GeneratorConfig::default() };
+            let config = CdcConfig::beside(&events, entity).at_rate(rate_per_s);
+            assert_eq!((config.rate_per_s, config.create_ratio), (rate_per_s, expected), "{videos} videos");
+            assert_eq!(config.validate(), Ok(()));
+        }
+    }
+
+    #[test]
     fn impossible_settings_are_named() {
         let possible = CdcConfig::beside(&GeneratorConfig::default(), Entity::Videos);
         assert_eq!(possible.validate(), Ok(()));
         assert_eq!(CdcConfig { rate_per_s: 0.0, ..possible.clone() }.validate(), Ok(()));
+        let endless = Scenario::of(ScenarioKind::InventoryDrought);
         let impossible = [
             ("videos", CdcConfig { videos: 0, ..possible.clone() }),
             ("users", CdcConfig { users: 10_000_001, ..possible.clone() }),
@@ -225,6 +288,7 @@ mod tests {
             ("delete_ratio", CdcConfig { delete_ratio: 0.6, ..possible.clone() }),
             ("invalid_ratio", CdcConfig { invalid_ratio: 1.0, ..possible.clone() }),
             ("snapshot_every_s", CdcConfig { snapshot_every_s: 59, ..possible.clone() }),
+            ("scenarios", CdcConfig { scenarios: vec![endless; 65], ..possible.clone() }),
         ];
         for (setting, config) in impossible {
             let Err(GeneratorError::Setting { name, .. }) = config.validate() else {
@@ -232,5 +296,8 @@ mod tests {
             };
             assert_eq!(name, setting);
         }
+        let weak = Scenario { strength: 0.0, ..endless };
+        let refusal = CdcConfig { scenarios: vec![weak], ..possible }.validate();
+        assert!(matches!(refusal, Err(GeneratorError::Scenario { .. })));
     }
 }

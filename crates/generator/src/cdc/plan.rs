@@ -1,5 +1,6 @@
 //! When each version is delivered, and what is delivered beside it: a function of (world, partition, block) alone.
 
+use super::focus::FocusPlace;
 use super::malformed::MalformedChange;
 use super::rows::ChangeOperation;
 use super::world::{CdcWorld, KEYS_PER_INITIAL_BLOCK};
@@ -24,11 +25,16 @@ const LEAST_SNAPSHOT_ROWS_PER_S: u64 = 1_000;
 
 /// Positions (`source.lsn`): the creates of the initial keys, then the slots, each with room for what happens in it.
 const FIRST_CREATE_POSITION: i64 = 1 << 32;
-const POSITIONS_PER_CREATE: i64 = 64;
+const POSITIONS_PER_CREATE: i64 = 128;
 const FIRST_SLOT_POSITION: i64 = 1 << 33;
 const POSITIONS_PER_SLOT: i64 = 256;
 const SECOND_VERSION_POSITION: i64 = 64;
-const SNAPSHOT_POSITION: i64 = 192;
+/// From here on between two slots: snapshots at even distances, creates of focus videos at odd ones. There are at most
+/// 64 of these.
+const AFTER_SLOT_POSITION: i64 = 96;
+
+/// `source.txId`: below the first there is room for the creates of focus videos.
+const FIRST_TRANSACTION: u64 = 700;
 
 /// What a record of a log of changes is, seen from the truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub enum CdcRecordKind {
 pub(crate) enum Moment {
     /// The create of a key that exists at the start.
     Initial,
+    /// The create of a scenario's video.
+    Focus(FocusPlace),
     /// The first or the second version of a slot.
     Slot { slot: u64, is_second: bool },
     /// The snapshot of this number, from 1.
@@ -107,14 +115,20 @@ impl CdcWorld {
     /// `source.lsn` of a record.
     pub(crate) fn position(&self, moment: Moment, key: u64) -> i64 {
         match moment {
-            Moment::Initial => FIRST_CREATE_POSITION + key as i64 * POSITIONS_PER_CREATE,
+            Moment::Initial => create_position(key),
+            Moment::Focus(FocusPlace::AfterKey { key: after_key, nth }) => {
+                create_position(after_key) + i64::from(nth)
+            }
+            Moment::Focus(FocusPlace::InBlock { slots, nth, .. }) => {
+                after_slots_position(slots) + 2 * i64::from(nth) - 1
+            }
             Moment::Slot { slot, is_second } => {
                 let within = if is_second { SECOND_VERSION_POSITION } else { 0 };
                 FIRST_SLOT_POSITION + (slot as i64 + 1) * POSITIONS_PER_SLOT + within
             }
             Moment::Snapshot { number } => {
                 let slots = self.schedule.slots_before(self.snapshot_ms(number));
-                FIRST_SLOT_POSITION + slots as i64 * POSITIONS_PER_SLOT + SNAPSHOT_POSITION
+                after_slots_position(slots) + 2 * self.focus.uploads_before(self.snapshot_block(number))
             }
         }
     }
@@ -122,7 +136,7 @@ impl CdcWorld {
     /// `source.ts_ms` of a record: when the source committed it, ms since the epoch.
     pub(crate) fn source_ts_ms(&self, moment: Moment, key: u64) -> i64 {
         match moment {
-            Moment::Initial => self.created_ms(key),
+            Moment::Initial | Moment::Focus(_) => self.created_ms(key),
             Moment::Slot { slot, is_second } => self.config.start_ms + self.written_ms(slot, is_second),
             Moment::Snapshot { number } => self.config.start_ms + self.snapshot_ms(number),
         }
@@ -131,7 +145,9 @@ impl CdcWorld {
     /// The record's `ts_ms`: when the connector read it, ms since the epoch. The same in a repeated delivery.
     pub(crate) fn read_at_ms(&self, change: &PlannedChange) -> i64 {
         match change.moment {
-            Moment::Initial | Moment::Snapshot { .. } => self.config.start_ms + change.record_time_ms,
+            Moment::Initial | Moment::Focus(_) | Moment::Snapshot { .. } => {
+                self.config.start_ms + change.record_time_ms
+            }
             Moment::Slot { slot, is_second } => {
                 self.config.start_ms + delivered_ms(self.written_ms(slot, is_second))
             }
@@ -141,17 +157,21 @@ impl CdcWorld {
     /// `source.txId`: the two versions of a slot share it where they were committed together.
     pub(crate) fn transaction(&self, moment: Moment, key: u64) -> u64 {
         match moment {
-            Moment::Initial => 700 + key,
+            Moment::Initial => FIRST_TRANSACTION + key,
+            Moment::Focus(FocusPlace::AfterKey { nth, .. }) => FIRST_TRANSACTION - u64::from(nth),
+            Moment::Focus(FocusPlace::InBlock { slots, .. }) => self.transaction_after(slots),
             Moment::Slot { slot, is_second } => {
                 let is_apart = is_second && !self.is_one_transaction(slot);
-                700 + self.config.initial_keys() + 3 * slot + u64::from(is_apart)
+                FIRST_TRANSACTION + self.config.initial_keys() + 3 * slot + u64::from(is_apart)
             }
             Moment::Snapshot { number } => {
-                700 + self.config.initial_keys()
-                    + 3 * self.schedule.slots_before(self.snapshot_ms(number))
-                    + 2
+                self.transaction_after(self.schedule.slots_before(self.snapshot_ms(number)))
             }
         }
+    }
+
+    fn transaction_after(&self, slots: u64) -> u64 {
+        FIRST_TRANSACTION + self.config.initial_keys() + 3 * slots + 2
     }
 
     pub(crate) fn is_wrapped(&self, moment: Moment, key: u64) -> bool {
@@ -175,9 +195,23 @@ impl CdcWorld {
         trait_hash(self.entity_seed, Role::ChangeDelivery, value)
     }
 
-    fn snapshot_ms(&self, number: u64) -> i64 {
-        number as i64 * i64::from(self.config.snapshot_every_s) * BLOCK_MS
+    /// A snapshot begins when this block does.
+    fn snapshot_block(&self, number: u64) -> i64 {
+        number as i64 * i64::from(self.config.snapshot_every_s)
     }
+
+    fn snapshot_ms(&self, number: u64) -> i64 {
+        self.snapshot_block(number) * BLOCK_MS
+    }
+}
+
+fn create_position(key: u64) -> i64 {
+    FIRST_CREATE_POSITION + key as i64 * POSITIONS_PER_CREATE
+}
+
+/// Behind everything that happens in the first `slots` slots.
+fn after_slots_position(slots: u64) -> i64 {
+    FIRST_SLOT_POSITION + slots as i64 * POSITIONS_PER_SLOT + AFTER_SLOT_POSITION
 }
 
 /// Initial creates of a block; empty for a later block. They are as old as their keys, but delivered just before the
@@ -187,17 +221,29 @@ pub(crate) fn plan_initial(world: &CdcWorld, partition: i32, block: i64, out: &m
     let Some(keys) = world.initial_keys_of(block) else { return };
     let first_key = *keys.start();
     let block_ms = (block - world.initial_blocks()) * BLOCK_MS;
-    out.extend(keys.filter(|key| world.partition_of(*key) == partition).map(|key| {
-        let within_ms = (key - first_key) * BLOCK_MS.unsigned_abs() / KEYS_PER_INITIAL_BLOCK;
+    let create = |key, moment, after_key| {
+        let within_ms = (after_key - first_key) * BLOCK_MS.unsigned_abs() / KEYS_PER_INITIAL_BLOCK;
         PlannedChange {
             // Nothing is before 1970.
             record_time_ms: (block_ms + within_ms as i64).max(-world.config.start_ms),
             key,
             version: 0,
-            moment: Moment::Initial,
+            moment,
             kind: CdcRecordKind::Version(ChangeOperation::Create),
         }
-    }));
+    };
+    let is_here = |key: &u64| world.partition_of(*key) == partition;
+    out.extend(keys.clone().filter(is_here).map(|key| create(key, Moment::Initial, key)));
+    for video in world.focus.all().iter().filter(|video| is_here(&video.key)) {
+        match video.place {
+            FocusPlace::AfterKey { key: after_key, .. } if keys.contains(&after_key) => {
+                out.push(create(video.key, Moment::Focus(video.place), after_key));
+            }
+            _ => {}
+        }
+    }
+    // In the true order, which is that of the keys but for focus videos.
+    out.sort_by_key(|change| world.position(change.moment, change.key));
 }
 
 /// Plans the slots and the snapshot rows of a block (0: the first after the start), and puts them into the buffer.
@@ -211,12 +257,27 @@ pub(crate) fn plan_block(
     for slot in world.schedule.slots_before(from_ms)..world.schedule.slots_before(from_ms + BLOCK_MS) {
         plan_slot(world, partition, slot, buffer);
     }
+    plan_uploads(world, partition, block, buffer);
     plan_snapshot(world, partition, block, buffer);
+}
+
+/// The creates of focus videos that are uploaded when the block begins: each delivered once and soon.
+fn plan_uploads(world: &CdcWorld, partition: i32, block: i64, buffer: &mut SpillBuffer<PlannedChange>) {
+    for video in world.focus.all() {
+        if video.upload_block() != Some(block) || world.partition_of(video.key) != partition {
+            continue;
+        }
+        let moment = Moment::Focus(video.place);
+        let kind = CdcRecordKind::Version(ChangeOperation::Create);
+        let create = PlannedChange { record_time_ms: 0, key: video.key, version: 0, moment, kind };
+        buffer.place(delivered_ms(block * BLOCK_MS), create);
+    }
 }
 
 fn plan_slot(world: &CdcWorld, partition: i32, slot: u64, buffer: &mut SpillBuffer<PlannedChange>) {
     let change = world.schedule.slot(slot);
-    if world.partition_of(change.key) != partition {
+    // A log that has created a billion keys comes to the numbers of focus videos, which are taken.
+    if world.partition_of(change.key) != partition || world.focus.get(change.key).is_some() {
         return;
     }
     let mut first_ms = delivered_ms(world.written_ms(slot, false));
@@ -251,7 +312,7 @@ fn deliver(
 ) {
     let laws = &world.delivery;
     let moment = Moment::Slot { slot, is_second };
-    let operation = world.rows.operation(key, version);
+    let Some(operation) = world.operation(key, version) else { return };
     let record = |kind| PlannedChange { record_time_ms: 0, key, version, moment, kind };
     buffer.place(at_ms, record(CdcRecordKind::Version(operation)));
 
@@ -274,8 +335,8 @@ fn deliver(
     }
 }
 
-/// Rows of the snapshot that is under way, in the order of their keys. All are as they were when it began, while changes
-/// go on beside it: a row can come after a newer version of its key.
+/// Rows of the snapshot that is under way, in the order of their keys, focus videos last. All are as they were when it
+/// began, while changes go on beside it: a row can come after a newer version of its key.
 fn plan_snapshot(world: &CdcWorld, partition: i32, block: i64, buffer: &mut SpillBuffer<PlannedChange>) {
     let every_s = i64::from(world.config.snapshot_every_s);
     if every_s == 0 || block < every_s {
@@ -286,19 +347,29 @@ fn plan_snapshot(world: &CdcWorld, partition: i32, block: i64, buffer: &mut Spil
     let keys = world.schedule.keys_after(slots);
     let keys_per_block = keys.div_ceil(SNAPSHOT_S).max(LEAST_SNAPSHOT_ROWS_PER_S);
     let before = (block % every_s).unsigned_abs() * keys_per_block;
+    let row = |key, version| {
+        let kind = CdcRecordKind::Version(ChangeOperation::Snapshot);
+        PlannedChange { record_time_ms: 0, key, version, moment: Moment::Snapshot { number }, kind }
+    };
     for key in before + 1..=keys.min(before + keys_per_block) {
-        if world.partition_of(key) != partition {
+        if world.partition_of(key) != partition || world.focus.get(key).is_some() {
             continue;
         }
         let version = world.schedule.version_after(key, slots);
-        if world.rows.operation(key, version) == ChangeOperation::Delete {
+        if !world.is_there(key, version) {
             continue;
         }
         let within_ms = (key - before - 1) * BLOCK_MS.unsigned_abs() / keys_per_block;
-        let kind = CdcRecordKind::Version(ChangeOperation::Snapshot);
-        let moment = Moment::Snapshot { number };
-        let row = PlannedChange { record_time_ms: 0, key, version, moment, kind };
-        buffer.place(block * BLOCK_MS + within_ms as i64, row);
+        buffer.place(block * BLOCK_MS + within_ms as i64, row(key, version));
+    }
+    if !(before..before + keys_per_block).contains(&(keys - 1)) {
+        return;
+    }
+    let began_in = world.snapshot_block(number);
+    for video in world.focus.all().iter().filter(|video| world.partition_of(video.key) == partition) {
+        if video.upload_block().is_none_or(|uploaded_in| uploaded_in < began_in) {
+            buffer.place(block * BLOCK_MS + BLOCK_MS - 1, row(video.key, 0));
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use super::CdcConfig;
 use crate::audience::device_os;
 use crate::catalogue::VideoDurations;
 use crate::mix::{Role, mix64, trait_hash};
-use crate::random::Chance;
 
 const CATEGORIES: [&str; 12] = [
     "comedy",
@@ -119,7 +118,6 @@ pub(crate) struct RowLaws {
     entity_seed: u64,
     users: u64,
     durations: VideoDurations,
-    deletes: Chance,
 }
 
 impl RowLaws {
@@ -130,28 +128,7 @@ impl RowLaws {
             entity_seed,
             users: config.users.into(),
             durations: VideoDurations::of(config.seed),
-            deletes: Chance::of(config.delete_ratio),
         }
-    }
-
-    /// What a version of a key is: never a snapshot.
-    pub(crate) fn operation(&self, key: u64, version: u64) -> ChangeOperation {
-        if version == 0 {
-            return ChangeOperation::Create;
-        }
-        if self.is_delete(key, version) {
-            return ChangeOperation::Delete;
-        }
-        if self.is_delete(key, version - 1) { ChangeOperation::Create } else { ChangeOperation::Update }
-    }
-
-    /// Whether a version deletes its key.
-    fn is_delete(&self, key: u64, version: u64) -> bool {
-        // Of versions in a row that would delete, every second one creates the key again, as it is gone already.
-        let would_delete = (1..=version)
-            .rev()
-            .take_while(|earlier| self.deletes.hits(self.version_hash(key, *earlier) as u32));
-        would_delete.count() % 2 == 1
     }
 
     /// The row in a version (the one that a delete would have left), of a key that was created at this time (ms since
@@ -204,8 +181,13 @@ impl RowLaws {
     }
 
     fn version_hash(&self, key: u64, version: u64) -> u64 {
-        mix64(trait_hash(self.entity_seed, Role::ChangeVersion, key) ^ version)
+        version_hash(self.entity_seed, key, version)
     }
+}
+
+/// What a version's own draws come from: its lower half decides deletes, its upper half values.
+pub(crate) fn version_hash(entity_seed: u64, key: u64, version: u64) -> u64 {
+    mix64(trait_hash(entity_seed, Role::ChangeVersion, key) ^ version)
 }
 
 /// The hash behind a value that is drawn anew every `versions_per_value` versions, not at the same ones for all keys.
@@ -225,37 +207,13 @@ mod tests {
     use super::*;
     use crate::{GeneratorConfig, World};
 
-    fn laws(entity: Entity, delete_ratio: f64) -> RowLaws {
-        let beside = CdcConfig::beside(&GeneratorConfig::default(), entity);
-        RowLaws::new(&CdcConfig { delete_ratio, ..beside }, 5)
-    }
-
-    #[test]
-    fn a_deleted_key_is_created_next_and_nothing_else_is_created_twice() {
-        let laws = laws(Entity::Users, 0.5);
-        let mut deletes = 0;
-        for key in 1..200 {
-            let mut is_there = false;
-            for version in 0..50 {
-                match laws.operation(key, version) {
-                    ChangeOperation::Create => assert!(!std::mem::replace(&mut is_there, true)),
-                    ChangeOperation::Update => assert!(is_there),
-                    ChangeOperation::Delete => {
-                        assert!(std::mem::replace(&mut is_there, false));
-                        deletes += 1;
-                    }
-                    ChangeOperation::Snapshot => panic!("a version of its own"),
-                }
-            }
-        }
-        assert!((2_500..4_500).contains(&deletes), "{deletes}");
-        let never = super::tests::laws(Entity::Users, 0.0);
-        assert!((0..1_000).all(|version| never.operation(1, version) != ChangeOperation::Delete));
+    fn laws(entity: Entity) -> RowLaws {
+        RowLaws::new(&CdcConfig::beside(&GeneratorConfig::default(), entity), 5)
     }
 
     #[test]
     fn videos_begin_active_and_are_banned_for_a_while() {
-        let laws = laws(Entity::Videos, 0.0);
+        let laws = laws(Entity::Videos);
         let mut categories = HashSet::new();
         for video in 1..=500 {
             let rows: Vec<VideoRow> = (0..80)
@@ -278,9 +236,8 @@ mod tests {
     fn a_row_says_the_same_as_the_events() {
         let config = GeneratorConfig { videos: 300, ..GeneratorConfig::default() };
         let world = World::new(std::sync::Arc::new(config)).unwrap();
-        let laws = laws(Entity::Videos, 0.0);
-        for partition in world.partitions.iter().filter(|partition| partition.mass > 0.0) {
-            let video = partition.video(0);
+        let laws = laws(Entity::Videos);
+        for (_, video) in world.catalogue.weighted() {
             let CdcRow::Video(row) = laws.row(video.number.into(), 3, 7) else { panic!("not a video") };
             assert_eq!(row.duration_ms, video.duration_ms);
         }
@@ -289,7 +246,7 @@ mod tests {
     #[test]
     fn segments_have_their_shares() {
         assert_eq!(SEGMENTS.iter().map(|(_, share)| share).sum::<u64>(), 100);
-        let laws = laws(Entity::Users, 0.0);
+        let laws = laws(Entity::Users);
         let vips = (1..=10_000)
             .filter(|user| matches!(laws.row(*user, 0, 7), CdcRow::User(row) if row.ltv_segment == "VIP"))
             .count();

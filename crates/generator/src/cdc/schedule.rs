@@ -3,6 +3,8 @@
 //! Slots that create are spread evenly. The others take turns between *wide* rounds over all keys that exist at the
 //! start (one new version) and *hot* rounds over the newest sixteenth of them (two versions at once): so some keys
 //! change far more often than others, and a key's version at any moment is a count of turns.
+//!
+//! This is the plan as it is without a drought: [`super::lives`] says what one leaves out of it.
 
 use super::rounds::Rounds;
 use crate::cdc::CdcConfig;
@@ -79,9 +81,14 @@ impl Schedule {
         wide_turns + 2 * self.hot.turns_of(place, turns / 2)
     }
 
-    /// Keys that there have been after the first `slots` slots, deleted ones included.
+    /// Keys that there have been after the first `slots` slots, with those that are deleted or that a drought left out.
     pub(crate) fn keys_after(&self, slots: u64) -> u64 {
         self.initial_keys + self.created_before(slots)
+    }
+
+    /// Whether a key exists at the start.
+    pub(crate) fn is_initial(&self, key: u64) -> bool {
+        key <= self.initial_keys
     }
 
     /// The slot in which a key that is not there at the start is created.

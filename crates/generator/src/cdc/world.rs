@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use pulselake_model::Entity;
 
+use super::focus::FocusVideos;
+use super::lives::Lives;
 use super::plan::DeliveryLaws;
 use super::rows::{CdcRow, ChangeOperation, RowLaws};
 use super::schedule::Schedule;
@@ -29,6 +31,8 @@ pub struct CdcWorld {
     pub(crate) schedule: Schedule,
     pub(crate) rows: RowLaws,
     pub(crate) delivery: DeliveryLaws,
+    pub(crate) focus: FocusVideos,
+    lives: Lives,
     initial_blocks: i64,
 }
 
@@ -41,9 +45,12 @@ impl CdcWorld {
         config.validate()?;
         let entity_seed = mix64(config.seed ^ ((config.entity as u64 + 1) << 48));
         let initial_blocks = config.initial_keys().div_ceil(KEYS_PER_INITIAL_BLOCK);
+        let schedule = Schedule::new(&config, entity_seed);
         Ok(Arc::new(Self {
             entity_seed,
-            schedule: Schedule::new(&config, entity_seed),
+            lives: Lives::new(&config, entity_seed, &schedule),
+            focus: FocusVideos::new(&config, &schedule, |key| initial_created_ms(&config, key)),
+            schedule,
             rows: RowLaws::new(&config, entity_seed),
             delivery: DeliveryLaws::new(&config),
             // At most ten million keys.
@@ -122,29 +129,48 @@ impl CdcWorld {
         partition_of_key(&text, self.config.partitions)
     }
 
-    /// When a key was created first, ms since the epoch. Rises with the key's number.
+    /// When a key was created first, ms since the epoch. Rises with the key's number, but for focus videos.
     pub(crate) fn created_ms(&self, key: u64) -> i64 {
-        let initial_keys = self.config.initial_keys();
-        if key > initial_keys {
-            return self.config.start_ms + self.schedule.slot_ms(self.schedule.slot_of_create(key));
+        if let Some(video) = self.focus.get(key) {
+            return video.created_ms;
         }
-        let (within_ms, is_skewed) = match self.config.entity {
-            Entity::Videos => (VIDEOS_CREATED_WITHIN_MS, true),
-            Entity::Users => (USERS_CREATED_WITHIN_MS, false),
-        };
-        let (rank, ranks) = (u128::from(initial_keys - key + 1), u128::from(initial_keys));
-        // More videos are new than old: their age grows with the square of the rank.
-        let age_ms =
-            if is_skewed { within_ms * rank * rank / (ranks * ranks) } else { within_ms * rank / ranks };
-        // At most two years: it fits. No log begins before 1970, and nothing in it is older.
-        (self.config.start_ms - (age_ms as i64).max(1)).max(0)
+        if self.schedule.is_initial(key) {
+            return initial_created_ms(&self.config, key);
+        }
+        self.config.start_ms + self.schedule.slot_ms(self.schedule.slot_of_create(key))
     }
 
-    /// The row of a key in a version; `None` when that version deletes it.
+    /// The row of a key in a version; `None` when it is not there then: deleted, or never created in a drought.
     pub fn row(&self, key: u64, version: u64) -> Option<CdcRow> {
-        let is_deleted = self.rows.operation(key, version) == ChangeOperation::Delete;
-        (!is_deleted).then(|| self.rows.row(key, version, self.created_ms(key)))
+        self.is_there(key, version).then(|| self.rows.row(key, version, self.created_ms(key)))
     }
+
+    /// What a version of a key is: never a snapshot; `None` when a drought leaves it out.
+    pub(crate) fn operation(&self, key: u64, version: u64) -> Option<ChangeOperation> {
+        if self.focus.get(key).is_some() {
+            return (version == 0).then_some(ChangeOperation::Create);
+        }
+        self.lives.operation(&self.schedule, key, version)
+    }
+
+    /// Whether a key's row is there once it has this version.
+    pub(crate) fn is_there(&self, key: u64, version: u64) -> bool {
+        self.focus.get(key).is_some() || self.lives.is_there(&self.schedule, key, version)
+    }
+}
+
+/// When a key that exists at the start was created, ms since the epoch.
+fn initial_created_ms(config: &CdcConfig, key: u64) -> i64 {
+    let (within_ms, is_skewed) = match config.entity {
+        Entity::Videos => (VIDEOS_CREATED_WITHIN_MS, true),
+        Entity::Users => (USERS_CREATED_WITHIN_MS, false),
+    };
+    let ranks = u128::from(config.initial_keys());
+    let rank = ranks + 1 - u128::from(key);
+    // More videos are new than old: their age grows with the square of the rank.
+    let age_ms = if is_skewed { within_ms * rank * rank / (ranks * ranks) } else { within_ms * rank / ranks };
+    // At most two years: it fits. No log begins before 1970, and nothing in it is older.
+    (config.start_ms - (age_ms as i64).max(1)).max(0)
 }
 
 #[cfg(test)]

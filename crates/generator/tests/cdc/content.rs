@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use pulselake_generator::cdc::{CdcRecordKind, ChangeOperation, MalformedChange};
-use pulselake_generator::{CdcConfig, GeneratorConfig, PartitionLog, World, partition_of_key};
+use pulselake_generator::{
+    CdcConfig, FIRST_FOCUS_VIDEO, GeneratorConfig, PartitionLog, World, partition_of_key,
+};
 use pulselake_model::{Entity, RawBatch};
 use serde_json::{Value, json};
 
@@ -36,7 +38,14 @@ fn every_key_is_created_in_its_partition_before_the_start_and_can_be_read_at_onc
 
 #[test]
 fn the_events_use_what_was_created_and_say_the_same() {
-    let events = GeneratorConfig { videos: 400, users: 900, rate_per_s: 300.0, ..GeneratorConfig::default() };
+    let events = GeneratorConfig {
+        videos: 400,
+        users: 900,
+        rate_per_s: 300.0,
+        partitions: 1,
+        scenarios: vec!["viral_high_quality".parse().unwrap()],
+        ..GeneratorConfig::default()
+    };
     let after_of = |entity| -> HashMap<String, Value> {
         let world = world(CdcConfig::beside(&events, entity));
         (0..3)
@@ -50,21 +59,43 @@ fn the_events_use_what_was_created_and_say_the_same() {
     let mut log = PartitionLog::in_world(event_world, 0).unwrap();
     let mut batch = RawBatch::at(0, 0);
     log.read_into(&mut batch, events.start_ms + 60_000, usize::MAX, usize::MAX).unwrap();
-    assert!(batch.records.len() > 500);
+    assert!(batch.records.len() > 5_000);
+    let mut is_focus_seen = false;
     for record in &batch.records {
         let event: Value = serde_json::from_slice(batch.value(record)).unwrap();
         let video = &videos[event["video_id"].as_str().unwrap()];
         let user = &users[event["user_id"].as_str().unwrap()];
+        is_focus_seen |= event["video_id"] == json!(format!("v_{FIRST_FOCUS_VIDEO}"));
         assert_eq!(video["duration_ms"], event["payload"]["video_duration_ms"]);
         assert_eq!(user["device_os"], event["payload"]["device_os"]);
         assert_eq!(users[video["creator_id"].as_str().unwrap()]["is_creator"], json!(true));
     }
+    assert!(is_focus_seen);
 }
 
 #[test]
 fn in_the_true_order_each_version_goes_on_from_the_one_before() {
-    for entity in Entity::ALL {
-        let world = world(chaotic(entity, 3, 30.0));
+    let eventful = [
+        // Two uploads at once, when a snapshot begins, and one in the drought.
+        "cold_start_under_exposed:start_s=200",
+        "inventory_drought:start_s=120,length_s=90",
+        "viral_low_quality",
+        "cold_start_under_exposed:start_s=200",
+        "cold_start_under_exposed:start_s=130",
+        "inventory_drought:start_s=230,length_s=20,strength=0.5",
+        "normal_baseline:start_s=50",
+    ];
+    let eventful = eventful.map(|text| text.parse().unwrap()).to_vec();
+    // At a low rate, uploads and snapshots have the same slots before them.
+    let configs = [
+        (chaotic(Entity::Videos, 3, 30.0), 0),
+        (chaotic(Entity::Users, 3, 30.0), 0),
+        (CdcConfig { scenarios: eventful.clone(), ..chaotic(Entity::Videos, 3, 30.0) }, 5),
+        (CdcConfig { scenarios: eventful.clone(), ..chaotic(Entity::Videos, 3, 0.01) }, 5),
+        (CdcConfig { scenarios: eventful, ..chaotic(Entity::Videos, 3, 0.0) }, 5),
+    ];
+    for (config, focus_videos) in configs {
+        let world = world(config);
         let mut envelopes = Vec::new();
         // What was written up to then has all been delivered 100 s later, whatever held it up.
         let complete_ms = world.config().start_ms + 300_000;
@@ -114,15 +145,17 @@ fn in_the_true_order_each_version_goes_on_from_the_one_before() {
                 }
                 _ => {
                     assert_eq!(envelope["after"], last, "a snapshot's row is the one that was there");
-                    live_at_snapshot.entry(position).or_insert(state.len());
-                    snapshot_rows.entry(position).or_default().push(key);
+                    let snapshot_ms = envelope["source"]["ts_ms"].as_i64().unwrap();
+                    live_at_snapshot.entry(snapshot_ms).or_insert(state.len());
+                    snapshot_rows.entry(snapshot_ms).or_default().push(key);
                 }
             }
         }
-        // Three snapshots began, each with one row for every key that was there, at one position.
+        // Three snapshots began, each with one row for every key that was there, at one moment.
         let rows: Vec<usize> = snapshot_rows.values().map(Vec::len).collect();
         assert_eq!(rows.len(), 3);
         assert_eq!(rows, live_at_snapshot.into_values().collect::<Vec<_>>());
+        assert_eq!(state.keys().filter(|key| **key >= u64::from(FIRST_FOCUS_VIDEO)).count(), focus_videos);
     }
 }
 

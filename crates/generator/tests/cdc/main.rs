@@ -4,5 +4,6 @@
 mod content;
 mod delivery;
 mod reading;
+mod scenarios;
 mod support;
 mod truth;

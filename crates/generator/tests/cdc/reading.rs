@@ -1,7 +1,9 @@
 //! The log is the same however it is read, and from one release to the next.
 
 use proptest::prelude::*;
-use pulselake_generator::{CdcConfig, CdcPartitionLog, CdcTruth, GeneratorConfig, ReadOutcome};
+use pulselake_generator::{
+    CdcConfig, CdcPartitionLog, CdcTruth, GeneratorConfig, ReadOutcome, Scenario, ScenarioKind,
+};
 use pulselake_model::{Entity, RawBatch};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -25,7 +27,7 @@ fn the_bytes_are_those_of_the_first_release() {
     };
     let plain = CdcConfig::beside(&GeneratorConfig::default(), Entity::Videos);
     let digests = [plain, chaotic(Entity::Videos, 7, 40.0), chaotic(Entity::Users, 7, 40.0)].map(digest_of);
-    assert_eq!(digests, ["f718da7861d86697", "38b8281081dbf949", "385c7d7fb9df2693"]);
+    assert_eq!(digests, ["90f49309cbdafe31", "f681ef1856eaf4d7", "d75dce5a956b6809"]);
 }
 
 #[test]
@@ -40,17 +42,34 @@ fn offsets_that_no_log_has_are_refused() {
     assert_eq!(CdcTruth::up_to(&world, &[0; 3]).unwrap(), CdcTruth::default());
 }
 
+/// Anything that acts on the changes, at any time of the log that is read here.
+fn scenario() -> impl Strategy<Value = Scenario> {
+    let kinds = prop::sample::select(vec![
+        ScenarioKind::InventoryDrought,
+        ScenarioKind::ColdStartUnderExposed,
+        ScenarioKind::NormalBaseline,
+    ]);
+    let strengths = prop::sample::select(vec![0.2, 0.9, 1.0, 2.0]);
+    (kinds, 0..250u32, 0..120u32, strengths).prop_map(|(kind, start_s, length_s, strength)| Scenario {
+        kind,
+        start_s,
+        length_s,
+        strength,
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn a_seek_reads_what_a_forward_reader_read(
         seed in any::<u64>(),
         rate_per_s in 0.1..120.0f64,
         entity in prop::sample::select(Entity::ALL.to_vec()),
+        scenarios in prop::collection::vec(scenario(), 0..5),
         seeks in prop::collection::vec((0..260i64, 0..400i64), 1..4),
     ) {
-        let world = world(chaotic(entity, seed, rate_per_s));
+        let world = world(CdcConfig { scenarios, ..chaotic(entity, seed, rate_per_s) });
         let up_to_ms = seconds_in(&world, 260);
         let (forward, _, _) = read_all(&world, 1, 0, up_to_ms);
         // One reader for all seeks: what it holds from the one before must not matter.
