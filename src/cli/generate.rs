@@ -23,10 +23,10 @@ pub(crate) struct GenerateArgs {
     #[arg(long, conflicts_with = "output")]
     topic: Option<String>,
     /// NDJSON file to write, compressed when it ends in .gz or .zst; - is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "out", value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Events to write; without it there is no end
-    #[arg(long, value_name = "N")]
+    /// Records to write, malformed ones and retries among them; without it there is no end
+    #[arg(long, visible_alias = "events", value_name = "N")]
     pub(crate) count: Option<u64>,
     /// Events per second of event time [default: 1000]
     #[arg(long, value_name = "N")]
@@ -58,6 +58,20 @@ pub(crate) struct GenerateArgs {
     /// Share of events that come late, 0 to 1 [default: 0.005]
     #[arg(long, value_name = "SHARE")]
     late_ratio: Option<f64>,
+    /// What happens on purpose, such as viral_high_quality:start_s=60,length_s=600,strength=2 (the parts after the name at
+    /// will); may be repeated
+    #[arg(long = "scenario", value_name = "KIND[:…]")]
+    scenarios: Vec<String>,
+    /// How much the rate follows the hours of the day: 0 is flat, 1 the curve of a real sample [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    day_curve: Option<f64>,
+    /// Directory for what the records must come to: counts.parquet (per video and minute), quarantine.parquet (per error
+    /// code), expected_actions.parquet and run_manifest.parquet; needs an end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) truth: Option<PathBuf>,
+    /// Append the run to the tables qa.run_manifest and qa.expected_actions of the data directory; needs an end
+    #[arg(long)]
+    pub(crate) qa: bool,
     /// Topics to produce the changes of videos and users to (Debezium envelopes), the creates before the events: videos=
     /// and users= before their names, or as their names end
     #[arg(long, value_name = "TOPIC,…", value_delimiter = ',', value_parser = ChangeTopic::parse, conflicts_with = "output")]
@@ -98,7 +112,9 @@ impl GenerateArgs {
                 .text("generator.users", "--users", self.users)
                 .text("generator.invalid_ratio", "--invalid-ratio", self.invalid_ratio)
                 .text("generator.duplicate_ratio", "--duplicate-ratio", self.duplicate_ratio)
-                .text("generator.late_ratio", "--late-ratio", self.late_ratio),
+                .text("generator.late_ratio", "--late-ratio", self.late_ratio)
+                .text("generator.day_curve", "--day-curve", self.day_curve)
+                .list("generator.scenarios", "--scenario", &self.scenarios),
         )
     }
 }

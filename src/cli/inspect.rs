@@ -17,10 +17,11 @@ pub(crate) enum OutputFormat {
     Json,
 }
 
-/// The tables by their full names.
+/// The tables with a ledger, by their full names.
 fn table_parser() -> impl TypedValueParser<Value = LakeTable> {
-    PossibleValuesParser::new(LakeTable::ALL.map(LakeTable::full_name)).try_map(|name| {
-        let table = LakeTable::ALL.into_iter().find(|table| table.full_name() == name);
+    let with_ledger = || LakeTable::ALL.into_iter().filter(|table| table.has_ledger());
+    PossibleValuesParser::new(with_ledger().map(LakeTable::full_name)).try_map(move |name| {
+        let table = with_ledger().find(|table| table.full_name() == name);
         table.ok_or_else(|| format!("no table {name}"))
     })
 }

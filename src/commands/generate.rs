@@ -1,7 +1,12 @@
 //! `pulselake generate`: the embedded generator's events, written to Kafka or as NDJSON; on request with the changes of
-//! its videos and users.
+//! its videos and users, and with what the records must come to.
 
 mod changes;
+mod expected;
+mod qa_tables;
+mod run_truth;
+mod truth_batches;
+mod truth_files;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -10,30 +15,42 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono::Utc;
 use flate2::write::GzEncoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use pulselake_config::Settings;
-use pulselake_generator::{PartitionLog, ReadOutcome, World};
+use pulselake_generator::{LogRecord, PartitionLog, ReadOutcome, World};
 use pulselake_model::RawBatch;
 use pulselake_source::{KafkaSink, KafkaSinkSettings};
 
 use self::changes::ChangeWriter;
+use self::run_truth::{RunTruth, plan_of_batch};
 use crate::cli::GenerateArgs;
 use crate::engine::generator_settings;
 
-/// Event time that is generated at once, over all partitions: records come out in the order of their times.
+/// Event time that is generated at once, over all partitions: records come out in the order of their times. One of the
+/// generator's blocks.
 const STEP_MS: i64 = 1_000;
 /// How long the last records may take to be acknowledged.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Writes events until there are enough, or for ever.
+/// Writes events until there are enough or the log ends, or for ever.
 ///
 /// # Errors
 /// When the destination can't be reached or written.
 pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings()?;
+    let blocks = match settings.generator.length_s {
+        0 => i64::MAX,
+        length_s => i64::try_from(length_s).unwrap_or(i64::MAX),
+    };
+    let wants_truth = args.truth.is_some() || args.qa;
+    if wants_truth && args.count.is_none() && blocks == i64::MAX {
+        bail!(
+            "the truth of a log without an end can't be told: give --events N or --set generator.length_s=S"
+        );
+    }
     let mut destination = Destination::open(&settings, args.output.as_deref())?;
     let now_ms = Utc::now().timestamp_millis();
     let start_ms =
@@ -42,10 +59,9 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     if let Destination::Kafka(sink) = &destination {
         config.partitions = sink.partitions();
     }
-    let world = World::new(Arc::new(config.clone()))?;
-    let logs = (0..config.partitions)
-        .map(|partition| Ok((PartitionLog::in_world(world.clone(), partition)?, RawBatch::at(partition, 0))));
-    let mut logs: Vec<(PartitionLog, RawBatch)> = logs.collect::<anyhow::Result<_>>()?;
+    let config = Arc::new(config);
+    let mut step =
+        Step::new(&World::new(config.clone())?, wants_truth.then(|| RunTruth::new(config.clone())))?;
     let mut changes = ChangeWriter::open_all(args, &settings, &config)?;
     for writer in &mut changes {
         // What exists at the start is there before the first event is.
@@ -57,60 +73,105 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} events, {per_sec}") {
         bar.set_style(style);
     }
-    let mut left = args.count.unwrap_or(u64::MAX);
-    let mut up_to_ms = start_ms;
-    while left > 0 {
-        up_to_ms += STEP_MS;
+    let limit = args.count.unwrap_or(u64::MAX);
+    let mut written = 0;
+    for block in 0..blocks {
+        if written == limit {
+            break;
+        }
+        let end_ms = start_ms + (block + 1) * STEP_MS;
         if args.paced {
-            wait_until(up_to_ms);
+            wait_until(end_ms);
         }
         for writer in &mut changes {
-            writer.write_up_to(up_to_ms - 1)?;
+            writer.write_up_to(end_ms - 1)?;
         }
-        let written = write_step(&mut logs, up_to_ms - 1, left, &mut destination)?;
-        left -= written;
-        bar.inc(written);
+        let count = step.write(block, end_ms - 1, limit - written, &mut destination)?;
+        written += count;
+        bar.inc(count);
     }
     bar.finish_and_clear();
     destination.finish()?;
-    let written = args.count.unwrap_or(0);
     eprintln!("{written} events written; the same again with {}", config.identity());
     for writer in changes {
         writer.finish()?;
     }
+    step.truth.map_or(Ok(()), |truth| tell_truth(truth, args, &settings))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes what all partitions have up to `up_to_ms`, in the order of record times, at most `limit` records.
-fn write_step(
-    logs: &mut [(PartitionLog, RawBatch)],
-    up_to_ms: i64,
-    limit: u64,
-    destination: &mut Destination,
-) -> anyhow::Result<u64> {
-    for (log, batch) in logs.iter_mut() {
-        *batch = RawBatch::at(log.partition(), batch.next_offset);
-        while log.read_into(batch, up_to_ms, usize::MAX, usize::MAX)? == ReadOutcome::More {}
+/// Writes down what the records must come to, where the arguments say.
+fn tell_truth(truth: RunTruth, args: &GenerateArgs, settings: &Settings) -> anyhow::Result<()> {
+    let run = truth.finish()?;
+    let run_id = run.run_id;
+    if let Some(directory) = &args.truth {
+        truth_files::write_truth(&run, directory)?;
+        eprintln!("what they must come to is in {}, run {run_id}", directory.display());
     }
-    let mut order: Vec<(i64, i32, usize)> = Vec::new();
-    for (index, (_, batch)) in logs.iter().enumerate() {
-        let partition = i32::try_from(index).context("too many partitions")?;
-        order.extend(
-            batch
-                .records
-                .iter()
-                .enumerate()
-                .map(|(at, record)| (record.timestamp_ms.unwrap_or(0), partition, at)),
-        );
+    if args.qa {
+        let tables = qa_tables::append_run(settings, &run)?;
+        let names: Vec<&str> = tables.iter().map(|table| table.full_name()).collect();
+        match names.is_empty() {
+            true => eprintln!("run {run_id} was in the qa tables already: nothing was appended"),
+            false => eprintln!("run {run_id} appended to {}", names.join(" and ")),
+        }
     }
-    order.sort_unstable();
-    let mut written = 0;
-    for (time_ms, partition, at) in order.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
-        let batch = &logs[partition.unsigned_abs() as usize].1;
-        destination.write(partition, time_ms, batch.value(&batch.records[at]))?;
-        written += 1;
+    Ok(())
+}
+
+/// One partition's reader, with what it has read of the present block.
+struct Reading {
+    log: PartitionLog,
+    batch: RawBatch,
+    /// What the batch's records say; empty where nobody counts.
+    plan: Vec<LogRecord>,
+}
+
+/// Writes the log, a block of all partitions at a time.
+struct Step {
+    readings: Vec<Reading>,
+    truth: Option<RunTruth>,
+}
+
+impl Step {
+    fn new(world: &Arc<World>, truth: Option<RunTruth>) -> anyhow::Result<Self> {
+        let readings = (0..world.config().partitions).map(|partition| {
+            let log = PartitionLog::in_world(world.clone(), partition)?;
+            Ok(Reading { log, batch: RawBatch::at(partition, 0), plan: Vec::new() })
+        });
+        Ok(Self { readings: readings.collect::<anyhow::Result<_>>()?, truth })
     }
-    Ok(written)
+
+    /// Writes what all partitions have in `block`, which lasts up to and including `up_to_ms`, in the order of record
+    /// times, at most `limit` records. Returns how many there were.
+    fn write(
+        &mut self,
+        block: i64,
+        up_to_ms: i64,
+        limit: u64,
+        destination: &mut Destination,
+    ) -> anyhow::Result<u64> {
+        let mut order: Vec<(i64, i32, usize)> = Vec::new();
+        for (partition, Reading { log, batch, plan }) in (0..).zip(&mut self.readings) {
+            *batch = RawBatch::at(partition, batch.next_offset);
+            while log.read_into(batch, up_to_ms, usize::MAX, usize::MAX)? == ReadOutcome::More {}
+            if self.truth.is_some() {
+                *plan = plan_of_batch(log, block, batch)?;
+            }
+            let times = batch.records.iter().map(|record| record.timestamp_ms.unwrap_or(0));
+            order.extend(times.enumerate().map(|(at, time_ms)| (time_ms, partition, at)));
+        }
+        order.sort_unstable();
+        order.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        for &(time_ms, partition, at) in &order {
+            let Reading { batch, plan, .. } = &self.readings[partition.unsigned_abs() as usize];
+            destination.write(partition, time_ms, batch.value(&batch.records[at]))?;
+            if let Some(truth) = &mut self.truth {
+                truth.add(&plan[at]);
+            }
+        }
+        Ok(order.len() as u64)
+    }
 }
 
 fn wait_until(time_ms: i64) {

@@ -50,7 +50,8 @@ fn show(args: &LedgerShowArgs) -> anyhow::Result<ExitCode> {
     let ledgers = in_runtime(async {
         let lake = open(&settings).await?;
         let mut ledgers = Vec::new();
-        let asked_for = |table: &LakeTable| args.table.is_none_or(|only| only == *table);
+        let asked_for =
+            |table: &LakeTable| table.has_ledger() && args.table.is_none_or(|only| only == *table);
         for table in shown_tables(&lake).await?.into_iter().filter(asked_for) {
             let (ledger, error) = match lake.table_overview(table).await?.ledger {
                 Ok(ledger) => (ledger, None),

@@ -29,6 +29,9 @@ struct TableReport {
     ledger: Option<Ledger>,
     /// Why the ledger can't be trusted, and what to do.
     ledger_error: Option<String>,
+    /// Whether a stream writes the table.
+    #[serde(skip)]
+    has_ledger: bool,
 }
 
 impl From<TableOverview> for TableReport {
@@ -51,6 +54,7 @@ impl From<TableOverview> for TableReport {
             bytes: overview.bytes,
             ledger,
             ledger_error,
+            has_ledger: overview.table.has_ledger(),
         }
     }
 }
@@ -83,10 +87,15 @@ pub(crate) fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The tables of the events, whether or not they are there, and those of the changes that are.
+/// The tables of the events, whether or not they are there, and of the others those that are. Where only the generator
+/// has written, its tables alone.
 pub(super) async fn shown_tables(lake: &Lake) -> anyhow::Result<Vec<LakeTable>> {
     let existing = lake.existing_tables().await?;
-    let is_shown = |table: &LakeTable| LakeTable::OF_EVENTS.contains(table) || existing.contains(table);
+    let is_truth_alone = !existing.is_empty() && existing.iter().all(|table| !table.has_ledger());
+    let is_shown = |table: &LakeTable| {
+        let is_of_events = LakeTable::OF_EVENTS.contains(table);
+        existing.contains(table) || is_of_events && !is_truth_alone
+    };
     Ok(LakeTable::ALL.into_iter().filter(is_shown).collect())
 }
 
@@ -108,7 +117,10 @@ fn text(tables: &[TableReport]) -> String {
                 let _ = writeln!(text, "  ledger     NOT TRUSTED: {error}");
             }
             (Some(ledger), None) => text.push_str(&ledger_text(ledger)),
-            (None, None) => text.push_str("  ledger     none: nothing was consumed yet\n"),
+            (None, None) if report.has_ledger => {
+                text.push_str("  ledger     none: nothing was consumed yet\n");
+            }
+            (None, None) => text.push_str("  ledger     none: no stream writes this table\n"),
         }
         text.push('\n');
     }

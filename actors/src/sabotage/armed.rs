@@ -77,7 +77,9 @@ pub(crate) fn rows_to_write(table: LakeTable, partition: i32, rows: &RecordBatch
         LakeTable::VideoStats1Min
         | LakeTable::InvalidChanges(_)
         | LakeTable::DimensionHistory(_)
-        | LakeTable::Dimension(_) => None,
+        | LakeTable::Dimension(_)
+        | LakeTable::ExpectedActions
+        | LakeTable::RunManifest => None,
     };
     altered.map_or(Cow::Borrowed(rows), Cow::Owned)
 }

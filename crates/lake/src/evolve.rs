@@ -4,26 +4,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef};
 use iceberg::arrow::{arrow_schema_to_schema_auto_assign_ids, schema_to_arrow_schema};
-use iceberg::spec::{TableMetadata, Type};
-use pulselake_commit::{ChangeKind, Guard, Judgement, Riders, SchemaChange, TableChange, commit};
+use iceberg::spec::Type;
+use pulselake_commit::{ChangeKind, SchemaChange, TableChange, commit};
 use pulselake_model::ColumnChange;
 use pulselake_model::tables::LakeTable;
 
+use crate::shape_guard::ShapeGuard;
 use crate::{CommitError, Lake, LakeError, tables};
-
-/// Lets pass what this build would have created.
-struct ShapeGuard {
-    table: LakeTable,
-}
-
-impl Guard for ShapeGuard {
-    type Refusal = LakeError;
-
-    fn judge(&self, base: &TableMetadata) -> Result<Judgement, LakeError> {
-        tables::verify(self.table, base)?;
-        Ok(Judgement::Commit(Riders::default()))
-    }
-}
 
 impl Lake {
     /// Adds optional columns to a dimension or its history, and widens types, in one commit without a snapshot.

@@ -4,6 +4,7 @@
 //! - A commit lands whole or not at all, and at most once per `commit_id` ([`Lake::append`]): the decision to commit
 //!   is `pulselake_ledger`'s, taken anew on every attempt; the rest is the commit layer's (`pulselake_commit`).
 //! - A file that a commit could refer to is on disk, whole, before the catalog knows of it ([`storage`]).
+//! - Tables without a ledger are appended to by [`Lake::append_rows`].
 //! - Nothing is deleted while the outcome of a commit is unknown.
 //! - Metadata stays small: a commit drops the entries of snapshots beyond [`CommitLimits::max_snapshots`] (oldest first,
 //!   never one of the newest of the current ancestry), merges small manifests, and deletes the metadata files that fell
@@ -14,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod append;
+mod append_rows;
 mod decision;
 mod error;
 mod evolve;
@@ -22,6 +24,7 @@ mod lake;
 mod overview;
 mod rewind;
 mod settings;
+mod shape_guard;
 mod tables;
 mod view;
 pub mod writer;

@@ -13,7 +13,7 @@ use iceberg::spec::{
 use iceberg::{Error, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use pulselake_model::tables::LakeTable;
-use pulselake_model::{Entity, schema};
+use pulselake_model::{Entity, qa, schema};
 
 use crate::LakeError;
 
@@ -33,6 +33,8 @@ pub(crate) fn model_schema(table: LakeTable) -> ArrowSchemaRef {
         LakeTable::Dimension(entity) => schema::dimension(entity),
         LakeTable::RawEvents => schema::bronze_events(),
         LakeTable::VideoStats1Min => schema::gold_video_stats(),
+        LakeTable::ExpectedActions => qa::expected_actions(),
+        LakeTable::RunManifest => qa::run_manifest(),
     }
 }
 
@@ -53,6 +55,8 @@ pub(crate) fn partition_fields(table: LakeTable) -> &'static [(&'static str, &'s
         LakeTable::DimensionHistory(Entity::Users) | LakeTable::Dimension(Entity::Users) => {
             &[("user_id", "user_id_bucket", Transform::Bucket(KEY_BUCKETS))]
         }
+        // A few rows a run.
+        LakeTable::ExpectedActions | LakeTable::RunManifest => &[],
     }
 }
 
@@ -64,8 +68,16 @@ pub(crate) fn dimension_of(table: LakeTable) -> Option<Entity> {
         LakeTable::InvalidEventsContent
         | LakeTable::RawEvents
         | LakeTable::VideoStats1Min
-        | LakeTable::InvalidChanges(_) => None,
+        | LakeTable::InvalidChanges(_)
+        | LakeTable::ExpectedActions
+        | LakeTable::RunManifest => None,
     }
+}
+
+/// Whether batches are fitted to the columns that the table has by their names: where it may have more than it was
+/// created with, or has lists, whose elements carry field ids too. Batches of the stream of events are the table's.
+pub(crate) fn is_fitted_by_name(table: LakeTable) -> bool {
+    dimension_of(table).is_some() || !table.has_ledger()
 }
 
 /// Columns whose minimum and maximum prune nothing and cost time and space: high entropy, or payload.
@@ -124,9 +136,11 @@ fn sort_order(table: LakeTable, schema: &Schema) -> iceberg::Result<Option<SortO
             &[entity.key_column(), "source_position", "source_position_minor", "source_ts_ms"]
         }
         LakeTable::Dimension(entity) => &[entity.key_column()],
-        LakeTable::InvalidEventsContent | LakeTable::RawEvents | LakeTable::InvalidChanges(_) => {
-            return Ok(None);
-        }
+        LakeTable::InvalidEventsContent
+        | LakeTable::RawEvents
+        | LakeTable::InvalidChanges(_)
+        | LakeTable::ExpectedActions
+        | LakeTable::RunManifest => return Ok(None),
     };
     let fields = columns.iter().filter_map(|column| schema.field_by_name(column)).map(|field| SortField {
         source_id: field.id,

@@ -10,6 +10,7 @@ pub mod entity;
 pub mod error_code;
 pub mod event;
 pub mod gold;
+pub mod qa;
 pub mod raw;
 pub mod schema;
 pub mod tables;

@@ -11,12 +11,17 @@ pub fn timestamp_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
 }
 
-fn required(name: &str, data_type: DataType) -> Field {
+pub(crate) fn required(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, false)
 }
 
-fn optional(name: &str, data_type: DataType) -> Field {
+pub(crate) fn optional(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, true)
+}
+
+/// The Arrow type of every column with a list of texts.
+pub(crate) fn text_list() -> DataType {
+    DataType::List(Arc::new(Field::new("element", DataType::Utf8, true)))
 }
 
 /// Columns of `bronze.raw_events`, in table order.
@@ -93,7 +98,7 @@ fn attributes(entity: Entity) -> Vec<Field> {
             optional("creator_id", DataType::Utf8),
             optional("category", DataType::Utf8),
             optional("region", DataType::Utf8),
-            optional("hashtags", DataType::List(Arc::new(Field::new("element", DataType::Utf8, true)))),
+            optional("hashtags", text_list()),
             optional("duration_ms", DataType::Int64),
             optional("upload_time", timestamp_type()),
             optional("status", DataType::Utf8),

@@ -1,11 +1,11 @@
-//! Names of the tables that the engine's streams write.
+//! Names of the project's tables.
 
 use crate::entity::Entity;
 
 /// The catalog's name: what PyIceberg's `SqlCatalog("pulselake", …)` is opened with.
 pub const CATALOG_NAME: &str = "pulselake";
 
-/// A table that a stream of the engine commits to.
+/// A table of the project. Streams of the engine commit to those that [have a ledger](LakeTable::has_ledger).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LakeTable {
     /// `bronze.invalid_events_content`: one row per rejected event. First, because it commits first.
@@ -20,6 +20,10 @@ pub enum LakeTable {
     DimensionHistory(Entity),
     /// `dims.dim_*`: the present row per key.
     Dimension(Entity),
+    /// `qa.expected_actions`: what a run of the generator must lead to. First: a run is whole once its manifest is there.
+    ExpectedActions,
+    /// `qa.run_manifest`: one row per run of the generator.
+    RunManifest,
 }
 
 impl LakeTable {
@@ -27,7 +31,7 @@ impl LakeTable {
     pub const OF_EVENTS: [LakeTable; 3] = [Self::InvalidEventsContent, Self::RawEvents, Self::VideoStats1Min];
 
     /// Every table.
-    pub const ALL: [LakeTable; 9] = [
+    pub const ALL: [LakeTable; 11] = [
         Self::InvalidEventsContent,
         Self::RawEvents,
         Self::VideoStats1Min,
@@ -37,7 +41,17 @@ impl LakeTable {
         Self::InvalidChanges(Entity::Users),
         Self::DimensionHistory(Entity::Users),
         Self::Dimension(Entity::Users),
+        Self::ExpectedActions,
+        Self::RunManifest,
     ];
+
+    /// The tables of the generator's truth, in the order in which a run is appended to them.
+    pub const OF_QA: [LakeTable; 2] = [Self::ExpectedActions, Self::RunManifest];
+
+    /// Whether a stream commits to it, with a ledger of what it has consumed.
+    pub fn has_ledger(self) -> bool {
+        !Self::OF_QA.contains(&self)
+    }
 
     /// The tables of one entity's changes, in the order in which one flush commits them.
     pub fn of_changes(entity: Entity) -> [LakeTable; 3] {
@@ -50,6 +64,7 @@ impl LakeTable {
             Self::InvalidEventsContent | Self::RawEvents | Self::InvalidChanges(_) => "bronze",
             Self::VideoStats1Min => "gold",
             Self::DimensionHistory(_) | Self::Dimension(_) => "dims",
+            Self::ExpectedActions | Self::RunManifest => "qa",
         }
     }
 
@@ -71,6 +86,8 @@ impl LakeTable {
             Self::DimensionHistory(Entity::Users) => "dims.dim_users_history",
             Self::Dimension(Entity::Videos) => "dims.dim_videos",
             Self::Dimension(Entity::Users) => "dims.dim_users",
+            Self::ExpectedActions => "qa.expected_actions",
+            Self::RunManifest => "qa.run_manifest",
         }
     }
 }

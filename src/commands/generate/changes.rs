@@ -52,7 +52,9 @@ impl ChangeWriter {
         for entity in Entity::ALL {
             let named = topic_of(settings, entity);
             let mut config = CdcConfig::beside(events, entity);
-            config.rate_per_s = args.cdc_rate.unwrap_or(config.rate_per_s);
+            if let Some(rate_per_s) = args.cdc_rate {
+                config = config.at_rate(rate_per_s);
+            }
             if let Some(directory) = &args.cdc_out {
                 let topic = named.unwrap_or(entity.default_topic());
                 writers.push(Self::into_files(config, topic, directory)?);

@@ -102,8 +102,11 @@ impl Encoder {
 
     fn begin(&mut self, key: PartitionKey) -> Result<ParquetFile, LakeError> {
         let partition = self.partitioner.tuple(key);
-        let directory = self.partitioner.directory(key);
-        let location = format!("{}/{directory}/{}-{}.parquet", self.data_location, self.id, self.file_number);
+        let (data, name) = (&self.data_location, format!("{}-{}.parquet", self.id, self.file_number));
+        let location = match self.partitioner.directory(key) {
+            whole_table if whole_table.is_empty() => format!("{data}/{name}"),
+            directory => format!("{data}/{directory}/{name}"),
+        };
         self.file_number += 1;
         ParquetFile::new(self.layout.clone(), location, partition, self.properties.clone())
     }

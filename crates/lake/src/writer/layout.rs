@@ -32,9 +32,9 @@ pub(crate) struct FileLayout {
 impl FileLayout {
     /// Files of rows.
     pub(crate) fn of_rows(table: LakeTable, metadata: &TableMetadata) -> Result<Self, LakeError> {
-        let schema = match tables::dimension_of(table) {
-            None => tables::arrow_write_schema(table),
-            Some(_) => current_columns(table, metadata)?,
+        let schema = match tables::is_fitted_by_name(table) {
+            false => tables::arrow_write_schema(table),
+            true => current_columns(table, metadata)?,
         };
         Ok(Self { table, content: DataContentType::Data, schema, equality_ids: None })
     }
@@ -62,7 +62,7 @@ impl FileLayout {
     /// The rows of `batch` as the files have them. A column that they have and the batch does not is NULL; a narrower
     /// type is widened where Iceberg allows it. Refuses columns that the files don't have, and NULLs in required ones.
     pub(crate) fn fit(&self, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
-        if tables::dimension_of(self.table).is_none() {
+        if !tables::is_fitted_by_name(self.table) {
             super::check_columns(self.table, batch)?;
             return Ok(batch.clone());
         }

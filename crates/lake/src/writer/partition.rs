@@ -73,7 +73,8 @@ impl Partitioner {
         Struct::from_iter(time.into_iter().chain(bucket).map(Some))
     }
 
-    /// The partition's directory under `data/`, as Iceberg's own writers name it (the crate writes hours as numbers).
+    /// The partition's directory under `data/`, as Iceberg's own writers name it (the crate writes hours as numbers);
+    /// empty for a table without partitions.
     pub(crate) fn directory(&self, key: PartitionKey) -> String {
         let unit_us = self.time.map_or(DAY_US, |(_, unit_us)| unit_us);
         let start = i64::from(key.time)
@@ -95,7 +96,9 @@ impl Partitioner {
     pub fn split(&self, batch: &RecordBatch) -> Result<Vec<(PartitionKey, RecordBatch)>, LakeError> {
         let buckets = self.buckets(batch)?;
         let Some((time_column, unit_us)) = self.time else {
-            let Some(buckets) = buckets else { return Err(self.bad("it is not partitioned")) };
+            let Some(buckets) = buckets else {
+                return Ok(vec![(PartitionKey { time: 0, bucket: 0 }, batch.clone())]);
+            };
             let keys = buckets.values().iter().map(|&bucket| PartitionKey { time: 0, bucket });
             return self.gather(batch, keys);
         };
