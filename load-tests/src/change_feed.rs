@@ -39,6 +39,12 @@ pub(crate) struct SentChanges {
 }
 
 impl SentChanges {
+    /// Of so many partitions, nothing sent yet.
+    pub(crate) fn of_partitions(partitions: i32) -> Self {
+        let written_ms = vec![Vec::new(); partitions.unsigned_abs() as usize];
+        Self { written_ms, ..Self::default() }
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.written_ms.iter().map(Vec::len).sum::<usize>() as u64
     }
@@ -50,7 +56,13 @@ impl SentChanges {
 
     /// Takes a record in, which becomes the next one of its partition. `clock_shift_ms`: what this machine's clock is
     /// ahead of the log's.
-    fn take(&mut self, partition: usize, record: &CdcRecord, is_initial: bool, clock_shift_ms: i64) {
+    pub(crate) fn take(
+        &mut self,
+        partition: usize,
+        record: &CdcRecord,
+        is_initial: bool,
+        clock_shift_ms: i64,
+    ) {
         let mut written_ms = None;
         if let CdcRecordKind::Version(operation) = record.kind {
             self.versions += 1;
@@ -92,7 +104,7 @@ impl ChangeFeed {
         let logs: Vec<CdcPartitionLog> = (0..sink.partitions())
             .map(|partition| CdcPartitionLog::in_world(world.clone(), partition))
             .collect::<Result<_, _>>()?;
-        let sent = SentChanges { written_ms: vec![Vec::new(); logs.len()], ..SentChanges::default() };
+        let sent = SentChanges::of_partitions(sink.partitions());
         Ok(Self { world, logs, sink, sent })
     }
 

@@ -42,7 +42,12 @@ impl EngineBinary {
 
     /// `pulselake audit` of finished tables: an error when it finds anything.
     pub(crate) fn audit(&self, data_dir: &Path) -> anyhow::Result<()> {
-        let output = Command::new(&self.path).arg("audit").arg("--data-dir").arg(data_dir).output()?;
+        self.audit_with(&["--data-dir".to_owned(), data_dir.display().to_string()])
+    }
+
+    /// The same of tables anywhere; `arguments` say where.
+    pub(crate) fn audit_with(&self, arguments: &[String]) -> anyhow::Result<()> {
+        let output = Command::new(&self.path).arg("audit").args(arguments).output()?;
         let said = String::from_utf8_lossy(&output.stdout);
         ensure!(output.status.success(), "the audit of the tables failed:\n{said}");
         Ok(())
@@ -56,6 +61,18 @@ impl EngineBinary {
         data_dir: &Path,
         scratch: &Path,
     ) -> anyhow::Result<(Usage, String)> {
+        let end = self.tool_to_its_end(arguments, data_dir, scratch)?;
+        ensure!(end.status.success(), "{arguments:?} ended with {}:\n{}", end.status, end.complaint);
+        Ok((end.usage, end.said))
+    }
+
+    /// The same, whatever its exit code is.
+    pub(crate) fn tool_to_its_end(
+        &self,
+        arguments: &[&str],
+        data_dir: &Path,
+        scratch: &Path,
+    ) -> anyhow::Result<ToolEnd> {
         let (said, log_path) = (scratch.join("tool.out"), scratch.join("tool.log"));
         let mut command = Command::new(&self.path);
         command.args(arguments).arg("--data-dir").arg(data_dir).env_remove("PULSELAKE_CONFIG");
@@ -63,8 +80,8 @@ impl EngineBinary {
         let started = Instant::now();
         let child = command.spawn().with_context(|| format!("can't start {}", self.path.display()))?;
         let mut tool = Engine { child, log_path, started, last: ProcessSample::default() };
-        let usage = tool.wait_for_success(TOOL_PATIENCE)?;
-        Ok((usage, fs::read_to_string(said)?))
+        let (status, usage) = tool.wait_for_end(TOOL_PATIENCE)?;
+        Ok(ToolEnd { status, usage, said: fs::read_to_string(said)?, complaint: tool.log()?.tail() })
     }
 
     /// Starts `pulselake run`. `cores` confines it to so many CPU cores, from the first on.
@@ -90,6 +107,17 @@ impl EngineBinary {
         let child = command.spawn().with_context(|| format!("can't start {}", self.path.display()))?;
         Ok(Engine { child, log_path: log_path.to_owned(), started, last: ProcessSample::default() })
     }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct ToolEnd {
+    pub(crate) status: ExitStatus,
+    pub(crate) usage: Usage,
+    /// To standard output.
+    pub(crate) said: String,
+    /// The end of what it wrote to standard error.
+    pub(crate) complaint: String,
 }
 
 /// A running engine. Dropping it kills it.
@@ -148,6 +176,11 @@ impl Engine {
         }
     }
 
+    /// How it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// An error with the end of its log when it has ended.
     pub(crate) fn ensure_alive(&mut self) -> anyhow::Result<()> {
         let Some(status) = self.child.try_wait()? else { return Ok(()) };
@@ -173,6 +206,13 @@ impl Engine {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// kill -9, and what it used until then.
+    pub(crate) fn kill_measured(&mut self) -> anyhow::Result<Usage> {
+        self.last = self.sample()?;
+        self.child.kill()?;
+        Ok(self.wait_for_end(PATIENCE)?.1)
     }
 
     fn wait_for_end(&mut self, patience: Duration) -> anyhow::Result<(ExitStatus, Usage)> {

@@ -30,6 +30,11 @@ impl EngineLog {
             .filter(move |event: &Value| event["event"] == name)
     }
 
+    /// Every line that is an object, in the order in which they were written.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = Value> + '_ {
+        self.text.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object)
+    }
+
     /// Where metrics can be asked for.
     pub(crate) fn http_address(&self) -> Option<String> {
         Some(self.events("http_listening").next()?["address"].as_str()?.to_owned())
@@ -75,6 +80,7 @@ caught up: 2000000 records read, 0 of them quarantined, all committed
         assert_eq!(log.http_address().as_deref(), Some("127.0.0.1:4711"));
         let expected = LoggedCommit { table: "bronze.raw_events".to_owned(), rows: 10, files: 2, bytes: 99 };
         assert_eq!(log.commits(), [expected]);
+        assert_eq!(log.objects().count(), 2);
         assert_eq!(log.records_read(), Some(2_000_000));
         assert_eq!(EngineLog::of(String::new()).records_read(), None);
     }

@@ -13,7 +13,8 @@ use crate::statistics::rounded;
 
 /// Longest latency that is told apart from longer ones: a day.
 const LONGEST_MS: u64 = 86_400_000;
-const WINDOW_MS: i64 = 60_000;
+/// Length of gold's windows.
+pub(crate) const WINDOW_MS: i64 = 60_000;
 
 /// Latencies of many events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,13 +40,15 @@ fn summary(histogram: &Histogram<u64>) -> Option<LatencySummary> {
     })
 }
 
-fn histogram() -> anyhow::Result<Histogram<u64>> {
+/// An empty histogram of milliseconds, three digits, that grows as it has to.
+pub(crate) fn histogram() -> anyhow::Result<Histogram<u64>> {
     let mut histogram = Histogram::new_with_bounds(1, LONGEST_MS, 3).context("no histogram")?;
     histogram.auto(true);
     Ok(histogram)
 }
 
-fn record(histogram: &mut Histogram<u64>, latency_ms: i64) {
+/// Takes a latency in; one that is not above 0 (clocks of two processes) counts as 1 ms.
+pub(crate) fn record(histogram: &mut Histogram<u64>, latency_ms: i64) {
     histogram.saturating_record(u64::try_from(latency_ms).unwrap_or(0).max(1));
 }
 
@@ -89,17 +92,40 @@ fn for_what_is_new<T>(
     records: &[Vec<T>],
     mut take: impl FnMut(i64, &T),
 ) -> anyhow::Result<()> {
-    let mut through: HashMap<i32, i64> = HashMap::new();
-    for commit in commits.iter().filter(|commit| commit.table == table) {
-        for (partition, next) in commit.next_offsets(topic) {
-            let from = through.insert(partition, next).unwrap_or(0);
-            let range = usize::try_from(from)?..usize::try_from(next)?;
-            let of_partition = &records[partition.unsigned_abs() as usize];
-            let new = of_partition.get(range).context("the table holds more than was sent")?;
-            new.iter().for_each(|record| take(commit.seen_at_ms, record));
-        }
+    for part in new_parts(commits, table, topic) {
+        let range = usize::try_from(part.from)?..usize::try_from(part.to)?;
+        let of_partition = &records[part.partition.unsigned_abs() as usize];
+        let new = of_partition.get(range).context("the table holds more than was sent")?;
+        new.iter().for_each(|record| take(part.seen_at_ms, record));
     }
     Ok(())
+}
+
+/// What a commit added of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NewPart {
+    /// When the commit was seen, milliseconds since the epoch.
+    pub(crate) seen_at_ms: i64,
+    pub(crate) partition: i32,
+    /// First offset that it added.
+    pub(crate) from: i64,
+    /// First offset that it did not.
+    pub(crate) to: i64,
+}
+
+/// What each commit of `table` added, oldest first. The ledgers begin at offset 0.
+pub(crate) fn new_parts(commits: &[SeenCommit], table: LakeTable, topic: &str) -> Vec<NewPart> {
+    let mut through: HashMap<i32, i64> = HashMap::new();
+    let mut parts = Vec::new();
+    for commit in commits.iter().filter(|commit| commit.table == table) {
+        for (partition, to) in commit.next_offsets(topic) {
+            let from = through.insert(partition, to).unwrap_or(0);
+            if to > from {
+                parts.push(NewPart { seen_at_ms: commit.seen_at_ms, partition, from, to });
+            }
+        }
+    }
+    parts
 }
 
 /// What is known of gold's windows.
@@ -123,15 +149,7 @@ pub(crate) fn gold(
 ) -> anyhow::Result<Option<GoldLatencies>> {
     let partitions = sent.intended_ms.iter().filter(|times| !times.is_empty()).count();
     let ends = window_ends(sent.started_ms, sent.ended_ms() - watermark_delay_ms);
-    // Of each window: when each partition's part of it was seen first.
-    let mut seen: BTreeMap<i64, HashMap<i32, i64>> = BTreeMap::new();
-    for commit in commits.iter().filter(|commit| commit.table == LakeTable::VideoStats1Min) {
-        for (partition, closed_ms) in closed_through_ms(commit, topic) {
-            for end in ends.iter().filter(|end| **end <= closed_ms) {
-                seen.entry(*end).or_default().entry(partition).or_insert(commit.seen_at_ms);
-            }
-        }
-    }
+    let seen = window_parts(commits, topic, &ends);
     let mut latencies = histogram()?;
     let mut complete_windows_s = Vec::new();
     for (end, parts) in &seen {
@@ -147,6 +165,23 @@ pub(crate) fn gold(
         complete_windows_s,
         missing_windows,
     }))
+}
+
+/// Of each of these windows (by their ends, milliseconds since the epoch): when each partition's part of it was seen first.
+pub(crate) fn window_parts(
+    commits: &[SeenCommit],
+    topic: &str,
+    ends: &[i64],
+) -> BTreeMap<i64, HashMap<i32, i64>> {
+    let mut seen: BTreeMap<i64, HashMap<i32, i64>> = BTreeMap::new();
+    for commit in commits.iter().filter(|commit| commit.table == LakeTable::VideoStats1Min) {
+        for (partition, closed_ms) in closed_through_ms(commit, topic) {
+            for end in ends.iter().filter(|end| **end <= closed_ms) {
+                seen.entry(*end).or_default().entry(partition).or_insert(commit.seen_at_ms);
+            }
+        }
+    }
+    seen
 }
 
 /// Ends of the windows that begin no later than `to_ms` less a window and end after `from_ms`.
@@ -176,7 +211,7 @@ mod tests {
             let closed_through = closed_ms.map(|ms| ms * 1_000);
             topic.insert(partition as i32, PartitionLedger { next, closed_through, ..Default::default() });
         }
-        SeenCommit { table, seen_at_ms, ledger: Some(ledger), files: 1, rows: 1 }
+        SeenCommit { table, seen_at_ms, ledger: Some(ledger), files: 1, rows: 1, live_files: 1 }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may take.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An exposition in Prometheus's text form.
 pub(crate) struct Metrics {
@@ -16,9 +17,14 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Asks the engine at `address`.
     pub(crate) fn of(address: &str) -> anyhow::Result<Self> {
+        Self::within(address, TIMEOUT)
+    }
+
+    /// Asks the engine at `address`, for at most this long (per reading of the connection).
+    pub(crate) fn within(address: &str, timeout: Duration) -> anyhow::Result<Self> {
         let ask = || {
             let mut stream = TcpStream::connect(address)?;
-            stream.set_read_timeout(Some(TIMEOUT))?;
+            stream.set_read_timeout(Some(timeout))?;
             write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
@@ -28,6 +34,12 @@ impl Metrics {
         let (head, text) = answer.split_once("\r\n\r\n").context("the engine's metrics are cut off")?;
         ensure!(head.split(' ').nth(1) == Some("200"), "the engine refuses its metrics: {head}");
         Ok(Self { text: text.to_owned() })
+    }
+
+    /// An exposition that was read before.
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self { text: text.to_owned() }
     }
 
     /// Sum of a metric over all its labels; 0 where it has no sample yet.

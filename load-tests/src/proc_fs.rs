@@ -80,6 +80,27 @@ fn parse_machine_cpu(stat: &str) -> Option<f64> {
     Some(busy as f64 / TICKS_PER_S)
 }
 
+/// The processor's name; empty where Linux does not tell it.
+pub(crate) fn cpu_model() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("model name"));
+    line.and_then(|line| line.split_once(':')).map_or_else(String::new, |(_, name)| name.trim().to_owned())
+}
+
+/// Memory of the machine, MiB; 0 where Linux does not tell it.
+pub(crate) fn memory_mib() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}
+
+/// Operating system and kernel.
+pub(crate) fn system() -> String {
+    let text = |name: &str| fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+    format!("{} {}", text("ostype").trim(), text("osrelease").trim()).trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,5 @@
-//! Topics of the load tests: made, looked at, deleted. Only names that begin with [`PREFIX`] are ever touched.
+//! Topics of the load tests: made, looked at, deleted. Only names that begin with [`PREFIX`] or [`LOAD_PREFIX`] are ever
+//! touched.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::cli::BrokerArgs;
 
-/// How every topic of the load tests begins.
+/// How every topic of `pulselake-bench` begins.
 pub(crate) const PREFIX: &str = "pulselake-bench-";
+/// And every topic of `pulselake-load`.
+pub(crate) const LOAD_PREFIX: &str = "pulselake-load-";
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -67,7 +70,7 @@ impl Topics {
 
     /// Makes a topic that keeps its records, however old their timestamps are.
     pub(crate) fn create(&self, topic: &str, partitions: i32) -> anyhow::Result<()> {
-        ensure!(topic.starts_with(PREFIX), "{topic:?} is no topic of the load tests");
+        ensure!(is_ours(topic), "{topic:?} is no topic of the load tests");
         let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
             .set("retention.ms", "-1")
             .set("retention.bytes", "-1");
@@ -80,7 +83,7 @@ impl Topics {
 
     /// Deletes a topic and waits until it is gone.
     pub(crate) fn delete(&self, topic: &str) -> anyhow::Result<()> {
-        ensure!(topic.starts_with(PREFIX), "{topic:?} is no topic of the load tests");
+        ensure!(is_ours(topic), "{topic:?} is no topic of the load tests");
         for outcome in self.runtime.block_on(self.admin.delete_topics(&[topic], &options()))? {
             outcome.map_err(|(name, code)| anyhow::anyhow!("can't delete topic {name}: {code}"))?;
         }
@@ -103,8 +106,17 @@ fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT))
 }
 
+fn is_ours(topic: &str) -> bool {
+    topic.starts_with(PREFIX) || topic.starts_with(LOAD_PREFIX)
+}
+
 /// A name that no other run uses.
 pub(crate) fn unique(purpose: &str) -> String {
+    unique_with(PREFIX, purpose)
+}
+
+/// The same, beginning with one of the two prefixes.
+pub(crate) fn unique_with(prefix: &str, purpose: &str) -> String {
     let now = chrono::Utc::now().timestamp_millis();
-    format!("{PREFIX}{purpose}-{}-{now}", std::process::id())
+    format!("{prefix}{purpose}-{}-{now}", std::process::id())
 }

@@ -295,7 +295,7 @@ mod tests {
         let mut ledger = Ledger::new("cluster", "decoder");
         let topic = ledger.topics.entry("t".to_owned()).or_default();
         topic.extend(entries.iter().cloned().enumerate().map(|(partition, entry)| (partition as i32, entry)));
-        SeenCommit { table, seen_at_ms: 0, ledger: Some(ledger), files: 0, rows: 0 }
+        SeenCommit { table, seen_at_ms: 0, ledger: Some(ledger), files: 0, rows: 0, live_files: 0 }
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! Bronze and quarantine, record by record: each that was sent is in its table once, and nothing else is there.
+
+use super::findings::Findings;
+use crate::load::run::sent::{Belongs, SentRecords};
+
+/// How often each record was found, by partition and number.
+pub(crate) struct OffsetCheck<'a> {
+    sent: &'a SentRecords,
+    found: Vec<Vec<u8>>,
+    bronze_rows: u64,
+    quarantine_rows: u64,
+}
+
+impl<'a> OffsetCheck<'a> {
+    pub(crate) fn of(sent: &'a SentRecords) -> Self {
+        let counts = (0..sent.partitions()).map(|partition| sent.count_before(partition, 0).0);
+        // They lie in memory already, so their number fits.
+        let found = counts.map(|count| vec![0; usize::try_from(count).unwrap_or(usize::MAX)]).collect();
+        Self { sent, found, bronze_rows: 0, quarantine_rows: 0 }
+    }
+
+    /// A row of bronze.
+    pub(crate) fn bronze(&mut self, partition: i32, offset: i64, findings: &mut Findings) {
+        self.bronze_rows += 1;
+        match self.sent.find(partition, offset) {
+            Some((number, Belongs::Bronze)) => self.count(partition, number),
+            Some((_, Belongs::Quarantine(code))) => findings.add(|| {
+                format!(
+                    "bronze holds the record at partition {partition}, offset {offset}, which belongs in quarantine as {}",
+                    code.as_str()
+                )
+            }),
+            None => findings.add(|| {
+                format!("bronze holds a record at partition {partition}, offset {offset}, where none was sent")
+            }),
+        }
+    }
+
+    /// A row of the quarantine.
+    pub(crate) fn quarantine(&mut self, partition: i32, offset: i64, code: &str, findings: &mut Findings) {
+        self.quarantine_rows += 1;
+        match self.sent.find(partition, offset) {
+            Some((number, Belongs::Quarantine(expected))) => {
+                self.count(partition, number);
+                if expected.as_str() != code {
+                    findings.add(|| {
+                        format!(
+                            "the quarantine holds the record at partition {partition}, offset {offset} as {code} instead of {}",
+                            expected.as_str()
+                        )
+                    });
+                }
+            }
+            Some((_, Belongs::Bronze)) => findings.add(|| {
+                format!(
+                    "the quarantine holds the record at partition {partition}, offset {offset} as {code}, which belongs in bronze"
+                )
+            }),
+            None => findings.add(|| {
+                format!(
+                    "the quarantine holds a record at partition {partition}, offset {offset}, where none was sent"
+                )
+            }),
+        }
+    }
+
+    fn count(&mut self, partition: i32, number: usize) {
+        // `find` gives places that exist.
+        let found = &mut self.found[partition.unsigned_abs() as usize][number];
+        *found = found.saturating_add(1);
+    }
+
+    /// What is missing, and what is there more than once. Rows of bronze and of the quarantine.
+    pub(crate) fn finish(self, findings: &mut Findings) -> (u64, u64) {
+        for (partition, found) in (0..).zip(&self.found) {
+            for ((offset, belongs), times) in self.sent.all_of(partition).zip(found) {
+                let table = match belongs {
+                    Belongs::Bronze => "bronze",
+                    Belongs::Quarantine(_) => "the quarantine",
+                };
+                match times {
+                    1 => {}
+                    0 => findings.add(|| {
+                        format!("{table} misses the record at partition {partition}, offset {offset}")
+                    }),
+                    times => findings.add(|| {
+                        format!(
+                            "{table} holds the record at partition {partition}, offset {offset} {times} times"
+                        )
+                    }),
+                }
+            }
+        }
+        (self.bronze_rows, self.quarantine_rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pulselake_generator::{MalformedKind, RecordKind};
+
+    use super::*;
+    use crate::load::run::sent::tests::record;
+
+    /// Two partitions: an event, a malformed record, a retry; and one event.
+    fn sent() -> (SentRecords, &'static str) {
+        let malformed = MalformedKind::ALL[0];
+        let mut sent = SentRecords::to_topic(2);
+        for kind in [RecordKind::Event, RecordKind::Malformed(malformed), RecordKind::Retry] {
+            sent.push(0, 0, &record(kind));
+        }
+        sent.push(1, 0, &record(RecordKind::Event));
+        (sent, malformed.error_code().as_str())
+    }
+
+    fn check(bronze: &[(i32, i64)], quarantine: &[(i32, i64, &str)]) -> Vec<String> {
+        let (sent, _) = sent();
+        let (mut check, mut findings) = (OffsetCheck::of(&sent), Findings::default());
+        for (partition, offset) in bronze {
+            check.bronze(*partition, *offset, &mut findings);
+        }
+        for (partition, offset, code) in quarantine {
+            check.quarantine(*partition, *offset, code, &mut findings);
+        }
+        let rows = check.finish(&mut findings);
+        assert_eq!(rows, (bronze.len() as u64, quarantine.len() as u64));
+        findings.into_lines()
+    }
+
+    const BRONZE: [(i32, i64); 3] = [(0, 0), (0, 2), (1, 0)];
+
+    #[test]
+    fn each_record_in_its_place_once_is_right() {
+        assert_eq!(check(&BRONZE, &[(0, 1, sent().1)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let code = sent().1;
+        let right = (0, 1, code);
+        for (bronze, quarantine, expected) in [
+            (vec![(0, 0), (1, 0)], vec![right], "bronze misses the record at partition 0, offset 2"),
+            (vec![(0, 0), (0, 2), (0, 2), (1, 0)], vec![right], "partition 0, offset 2 2 times"),
+            ([&BRONZE[..], &[(0, 1)]].concat(), vec![right], "belongs in quarantine as"),
+            (
+                [&BRONZE[..], &[(1, 1)]].concat(),
+                vec![right],
+                "bronze holds a record at partition 1, offset 1, where none",
+            ),
+            (BRONZE.to_vec(), vec![], "the quarantine misses the record at partition 0, offset 1"),
+            (BRONZE.to_vec(), vec![(0, 1, "OTHER")], "as OTHER instead of"),
+            (BRONZE.to_vec(), vec![right, (0, 2, code)], "which belongs in bronze"),
+            (BRONZE.to_vec(), vec![right, (5, 2, code)], "partition 5, offset 2, where none was sent"),
+        ] {
+            let lines = check(&bronze, &quarantine);
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            assert!(lines[0].contains(expected), "{expected:?} is not in {lines:?}");
+        }
+    }
+}

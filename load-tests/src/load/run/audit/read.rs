@@ -1,0 +1,138 @@
+//! Reads the tables, and hands their rows to the comparisons.
+
+use anyhow::{Context, anyhow};
+use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use futures::TryStreamExt;
+use pulselake_lake::{Lake, LakeSettings, OpenMode};
+use pulselake_model::tables::LakeTable;
+use pulselake_model::{Entity, WindowCounters};
+
+use super::changes::FoundChanges;
+use super::findings::Findings;
+use super::offsets::OffsetCheck;
+use super::sums::Sums;
+use crate::load::run::sent::SentRecords;
+
+/// Gold's columns of counts, in the order of the kinds of events.
+const COUNTS: [&str; 6] = ["impressions", "play_start", "play_finish", "likes", "shares", "skips"];
+
+/// The tables of a finished run.
+pub(crate) struct Tables {
+    lake: Lake,
+}
+
+impl Tables {
+    pub(crate) async fn open(settings: &LakeSettings) -> anyhow::Result<Self> {
+        let lake = Lake::open(settings, OpenMode::MustExist).await.context("can't open the tables")?;
+        Ok(Self { lake })
+    }
+
+    /// Compares bronze and quarantine with what was sent; rows of each.
+    pub(crate) async fn check_offsets(
+        &self,
+        sent: &SentRecords,
+        findings: &mut Findings,
+    ) -> anyhow::Result<(u64, u64)> {
+        let mut check = OffsetCheck::of(sent);
+        let place = ["source_partition", "source_offset"];
+        self.for_each(LakeTable::RawEvents, &place, |batch| {
+            let (partitions, offsets) = place_of(batch)?;
+            for row in 0..batch.num_rows() {
+                check.bronze(partitions.value(row), offsets.value(row), findings);
+            }
+            Ok(())
+        })
+        .await?;
+        let columns = ["source_partition", "source_offset", "error_code"];
+        self.for_each(LakeTable::InvalidEventsContent, &columns, |batch| {
+            let (partitions, offsets) = place_of(batch)?;
+            let codes: &StringArray = column(batch, "error_code")?;
+            for row in 0..batch.num_rows() {
+                check.quarantine(partitions.value(row), offsets.value(row), codes.value(row), findings);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(check.finish(findings))
+    }
+
+    /// Gold's sums.
+    pub(crate) async fn sums(&self) -> anyhow::Result<Sums> {
+        let mut sums = Sums::new();
+        let columns = [&["video_id", "window_start", "watch_time_sum_ms"], &COUNTS[..]].concat();
+        self.for_each(LakeTable::VideoStats1Min, &columns, |batch| {
+            let videos: &StringArray = column(batch, "video_id")?;
+            let starts: &TimestampMicrosecondArray = column(batch, "window_start")?;
+            let watch_times: &Int64Array = column(batch, "watch_time_sum_ms")?;
+            let counts: Vec<&Int64Array> =
+                COUNTS.iter().map(|name| column(batch, name)).collect::<anyhow::Result<_>>()?;
+            for row in 0..batch.num_rows() {
+                let mut counters = WindowCounters::default();
+                for (mine, column) in counters.by_type.iter_mut().zip(&counts) {
+                    *mine = column.value(row);
+                }
+                counters.watch_time_sum_ms = watch_times.value(row);
+                let key = (videos.value(row).to_owned(), starts.value(row).div_euclid(1_000));
+                sums.entry(key).or_default().merge(&counters);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(sums)
+    }
+
+    /// What an entity's tables hold.
+    pub(crate) async fn changes(&self, entity: Entity) -> anyhow::Result<FoundChanges> {
+        let key = match entity {
+            Entity::Videos => "video_id",
+            Entity::Users => "user_id",
+        };
+        let mut found = FoundChanges::default();
+        self.for_each(LakeTable::Dimension(entity), &[key, "source_ts_ms"], |batch| {
+            let keys: &StringArray = column(batch, key)?;
+            let times: &Int64Array = column(batch, "source_ts_ms")?;
+            found
+                .rows
+                .extend((0..batch.num_rows()).map(|row| (keys.value(row).to_owned(), times.value(row))));
+            Ok(())
+        })
+        .await?;
+        found.versions = self.count(LakeTable::DimensionHistory(entity), key).await?;
+        found.quarantined = self.count(LakeTable::InvalidChanges(entity), "source_offset").await?;
+        Ok(found)
+    }
+
+    async fn count(&self, table: LakeTable, some_column: &str) -> anyhow::Result<u64> {
+        let mut rows = 0;
+        self.for_each(table, &[some_column], |batch| {
+            rows += batch.num_rows() as u64;
+            Ok(())
+        })
+        .await?;
+        Ok(rows)
+    }
+
+    async fn for_each(
+        &self,
+        table: LakeTable,
+        columns: &[&str],
+        mut take: impl FnMut(&RecordBatch) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let reading = || format!("can't read {}", table.full_name());
+        let mut batches = self.lake.read(table, columns).await.with_context(reading)?;
+        while let Some(batch) = batches.try_next().await.with_context(reading)? {
+            take(&batch).with_context(reading)?;
+        }
+        Ok(())
+    }
+}
+
+fn place_of(batch: &RecordBatch) -> anyhow::Result<(&Int32Array, &Int64Array)> {
+    Ok((column(batch, "source_partition")?, column(batch, "source_offset")?))
+}
+
+fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, name: &str) -> anyhow::Result<&'a T> {
+    let column = batch.column_by_name(name).with_context(|| format!("there is no column {name}"))?;
+    let found = column.data_type();
+    column.as_any().downcast_ref().ok_or_else(|| anyhow!("column {name} came as {found}"))
+}
