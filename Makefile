@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test test-tools test-with-broker soak bench deny advisories clean-test-cache programs
+.PHONY: help demo build check test test-tools test-with-broker soak bench deny advisories peers clean-test-cache programs
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TEST_CACHE := $(or $(PULSELAKE_TEST_CACHE),$(HOME)/.cache/pulselake-tests)
@@ -30,6 +30,7 @@ test: test-tools check ## Everything: lints, unit and property tests, whole-proc
 # Run by `test` with the environment that with-kafka.sh and with-services.sh make.
 test-with-broker:
 	cd tests/verify && "$$PULSELAKE_TEST_PYTHON" -m unittest
+	cd load-tests/peers && "$$PULSELAKE_TEST_PYTHON" -m unittest
 	cargo test $(WORKSPACE) --no-fail-fast --lib --bins --tests -- --include-ignored
 	cargo test $(WORKSPACE) --doc
 
@@ -38,8 +39,12 @@ soak: ## The tests in their long forms (many more crashes, hours of stream time)
 
 # Both programs in one call: apart, they would compile many dependencies twice, each with its own features.
 bench: programs ## A load test of load-tests/; ARGS='live --rate 10000' says which and how
-	cargo build --locked --release -p pulselake -p pulselake-bench
+	cargo build --locked --release -p pulselake -p pulselake-load
 	load-tests/run.sh $(or $(ARGS),drain)
+
+peers: programs ## Pulselake beside Spark and Flink, at the same work; ARGS='--live 5000' says which and how
+	cargo build --locked --release -p pulselake
+	load-tests/peers/run.sh $(ARGS)
 
 deny: ## Licences, sources and doubled versions of all dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny was not found: cargo install --locked cargo-deny" >&2; exit 1; }
@@ -48,13 +53,13 @@ deny: ## Licences, sources and doubled versions of all dependencies (needs cargo
 advisories: ## Known vulnerabilities of all dependencies (needs cargo-deny and the network: it fetches the RustSec database)
 	cargo deny --workspace --locked check advisories
 
-test-tools: ## Fetch what the tests need (Kafka, Debezium, REST catalog, S3, PostgreSQL, PyIceberg, DuckDB) into the test cache
+test-tools: ## Fetch what the tests need (Kafka, Debezium, schema registry, REST catalog, S3, PostgreSQL, PyIceberg, DuckDB) into the test cache
 	tests/tools/setup.sh
 
 clean-test-cache: ## Remove the test cache
 	rm -rf -- "$(TEST_CACHE)"/kafka-* "$(TEST_CACHE)"/python-* "$(TEST_CACHE)"/uv-* "$(TEST_CACHE)"/rest-* \
 		"$(TEST_CACHE)"/versitygw-* "$(TEST_CACHE)"/moto-* "$(TEST_CACHE)"/postgres-* "$(TEST_CACHE)"/trino-* \
-		"$(TEST_CACHE)"/spark-* "$(TEST_CACHE)"/debezium-* "$(TEST_CACHE)"/setup.lock
+		"$(TEST_CACHE)"/spark-* "$(TEST_CACHE)"/flink-* "$(TEST_CACHE)"/debezium-* "$(TEST_CACHE)"/schema-registry-* "$(TEST_CACHE)"/setup.lock
 
 # What a release build needs, said before the first minute of compiling is spent.
 programs:

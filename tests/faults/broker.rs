@@ -173,7 +173,8 @@ fn a_broker_that_is_replaced_by_another_cluster_during_a_commit_stops_the_engine
 #[test]
 #[ignore = "needs a broker: run through make test"]
 fn a_cluster_that_takes_the_place_of_a_lost_one_is_not_joined() {
-    let Some(broker) = Broker::own("broker::a_cluster_that_takes_the_place_of_a_lost_one_is_not_joined") else {
+    let Some(broker) = Broker::own("broker::a_cluster_that_takes_the_place_of_a_lost_one_is_not_joined")
+    else {
         return;
     };
     assert_refuses_another_cluster(&broker, &QUICK_GROUP, |engine| {
