@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test test-tools test-with-broker soak bench deny advisories peers clean-test-cache programs
+.PHONY: help demo build check test test-tools test-with-broker soak bench load load-all deny advisories peers clean-test-cache programs
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TEST_CACHE := $(or $(PULSELAKE_TEST_CACHE),$(HOME)/.cache/pulselake-tests)
@@ -34,13 +34,22 @@ test-with-broker:
 	cargo test $(WORKSPACE) --no-fail-fast --lib --bins --tests -- --include-ignored
 	cargo test $(WORKSPACE) --doc
 
-soak: ## The tests in their long forms (many more crashes, hours of stream time)
+soak: ## The tests in their long forms (many more crashes, hours of stream time), then every load test at full length
 	PULSELAKE_SOAK=1 $(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory load-all
 
 # Both programs in one call: apart, they would compile many dependencies twice, each with its own features.
 bench: programs ## A load test of load-tests/; ARGS='live --rate 10000' says which and how
 	cargo build --locked --release -p pulselake -p pulselake-load
 	load-tests/run.sh $(or $(ARGS),drain)
+
+load: programs ## A whole load test with a report; SCENARIO=kill-loop (default steady-1k), ARGS='--short' is passed on; the report goes to load-report/
+	cargo build --locked --release -p pulselake -p pulselake-load
+	"$(TARGET_DIR)/release/pulselake-load" run $(or $(SCENARIO),steady-1k) --engine "$(TARGET_DIR)/release/pulselake" --report load-report/$(or $(SCENARIO),steady-1k) $(ARGS)
+
+load-all: programs test-tools ## Every load test at its full length, one after the other: about six and a half hours, four and a half of them the soak
+	cargo build --locked --release -p pulselake -p pulselake-load
+	load-tests/all.sh load-report $(ARGS)
 
 peers: programs ## Pulselake beside Spark and Flink, at the same work; ARGS='--live 5000' says which and how
 	cargo build --locked --release -p pulselake

@@ -13,6 +13,7 @@ use super::figures::{figures, limits};
 use super::latencies::{LatencyCollector, RunTimes, add_changes, event_to_bronze, window_end_to_gold};
 use crate::load::outcome::{AuditOutcome, FORMAT, LatencyOutcome, Machine, PhaseOutcome, RunOutcome};
 use crate::load::scenario::{PhaseKind, Scenario};
+use crate::load::verdict::reasons_to_fail;
 use crate::proc_fs;
 use crate::statistics::rounded;
 
@@ -43,8 +44,7 @@ pub(crate) fn conclude(
     let figures = figures(&course, &latencies, warm_up_s);
     let limits = limits(&scenario.limits, &figures);
     let problems = std::mem::take(&mut course.problems);
-    let passed = audit.passed && problems.is_empty() && limits.iter().all(|limit| limit.met);
-    Ok(RunOutcome {
+    let mut outcome = RunOutcome {
         format: FORMAT,
         scenario: scenario.name.clone(),
         description: scenario.description.clone(),
@@ -64,8 +64,10 @@ pub(crate) fn conclude(
         limits,
         audit,
         problems,
-        passed,
-    })
+        passed: false,
+    };
+    outcome.passed = reasons_to_fail(&outcome).is_empty();
+    Ok(outcome)
 }
 
 /// Settings without those that differ from run to run (where things happen to be, and when), and without secrets.
