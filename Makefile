@@ -47,7 +47,7 @@ load: programs ## A whole load test with a report; SCENARIO=kill-loop (default s
 	cargo build --locked --release -p pulselake -p pulselake-load
 	"$(TARGET_DIR)/release/pulselake-load" run $(or $(SCENARIO),steady-1k) --engine "$(TARGET_DIR)/release/pulselake" --report load-report/$(or $(SCENARIO),steady-1k) $(ARGS)
 
-load-all: programs test-tools ## Every load test at its full length, one after the other: about six and a half hours, four and a half of them the soak
+load-all: programs test-tools ## Every load test at its full length, one after the other: about eight hours, four and a half of them the soak
 	cargo build --locked --release -p pulselake -p pulselake-load
 	load-tests/all.sh load-report $(ARGS)
 

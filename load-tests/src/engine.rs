@@ -47,9 +47,12 @@ impl EngineBinary {
 
     /// The same of tables anywhere; `arguments` say where.
     pub(crate) fn audit_with(&self, arguments: &[String]) -> anyhow::Result<()> {
-        let output = Command::new(&self.path).arg("audit").args(arguments).output()?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        ensure!(output.status.success(), "the audit of the tables failed:\n{said}");
+        let scratch = tempfile::tempdir().context("no directory for what the audit says")?;
+        let mut command = Command::new(&self.path);
+        command.arg("audit").args(arguments);
+        let end = to_its_end(command, scratch.path(), TOOL_PATIENCE)?;
+        let (status, said, complaint) = (end.status, end.said.trim_end(), end.complaint);
+        ensure!(status.success(), "the audit of the tables ended with {status}:\n{said}\n{complaint}");
         Ok(())
     }
 
@@ -73,15 +76,9 @@ impl EngineBinary {
         data_dir: &Path,
         scratch: &Path,
     ) -> anyhow::Result<ToolEnd> {
-        let (said, log_path) = (scratch.join("tool.out"), scratch.join("tool.log"));
         let mut command = Command::new(&self.path);
-        command.args(arguments).arg("--data-dir").arg(data_dir).env_remove("PULSELAKE_CONFIG");
-        command.stdin(Stdio::null()).stdout(File::create(&said)?).stderr(File::create(&log_path)?);
-        let started = Instant::now();
-        let child = command.spawn().with_context(|| format!("can't start {}", self.path.display()))?;
-        let mut tool = Engine { child, log_path, started, last: ProcessSample::default() };
-        let (status, usage) = tool.wait_for_end(TOOL_PATIENCE)?;
-        Ok(ToolEnd { status, usage, said: fs::read_to_string(said)?, complaint: tool.log()?.tail() })
+        command.args(arguments).arg("--data-dir").arg(data_dir);
+        to_its_end(command, scratch, TOOL_PATIENCE)
     }
 
     /// Starts `pulselake run`. `cores` confines it to so many CPU cores, from the first on.
@@ -107,6 +104,20 @@ impl EngineBinary {
         let child = command.spawn().with_context(|| format!("can't start {}", self.path.display()))?;
         Ok(Engine { child, log_path: log_path.to_owned(), started, last: ProcessSample::default() })
     }
+}
+
+/// Runs a command until it has ended by itself. It has the settings that it is given, and none of whoever started this
+/// program. `scratch` is a directory for both of its outputs.
+fn to_its_end(mut command: Command, scratch: &Path, patience: Duration) -> anyhow::Result<ToolEnd> {
+    let (said, log_path) = (scratch.join("tool.out"), scratch.join("tool.log"));
+    command.env_remove("PULSELAKE_CONFIG").stdin(Stdio::null());
+    command.stdout(File::create(&said)?).stderr(File::create(&log_path)?);
+    let started = Instant::now();
+    let child =
+        command.spawn().with_context(|| format!("can't start {}", command.get_program().display()))?;
+    let mut tool = Engine { child, log_path, started, last: ProcessSample::default() };
+    let (status, usage) = tool.wait_for_end(patience)?;
+    Ok(ToolEnd { status, usage, said: fs::read_to_string(said)?, complaint: tool.log()?.tail() })
 }
 
 /// How a command ended.
@@ -264,6 +275,22 @@ mod tests {
         let usage = shell(script, directory.path()).wait_for_success(PATIENCE).unwrap();
         assert!(usage.cpu_s() > 0.02 && usage.cpu_s() <= usage.wall.as_secs_f64() + 0.05, "{usage:?}");
         assert!(usage.peak_resident_bytes > 100_000);
+    }
+
+    #[test]
+    fn a_command_is_waited_for_and_both_of_its_outputs_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let command = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).env("PULSELAKE_CONFIG", "somebody's.toml");
+            command
+        };
+        let script = "echo \"found: $PULSELAKE_CONFIG.\"; echo disk full >&2; exit 3";
+        let end = to_its_end(command(script), directory.path(), PATIENCE).unwrap();
+        let told = (end.status.code(), end.said.as_str(), end.complaint.as_str());
+        assert_eq!(told, (Some(3), "found: .\n", "disk full"));
+        let error = to_its_end(command("exec sleep 600"), directory.path(), LOOK_AGAIN).unwrap_err();
+        assert!(error.to_string().contains("has not ended within"), "{error}");
     }
 
     #[test]

@@ -8,11 +8,11 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, ensure};
 use chrono::Utc;
 use parking_lot::Mutex;
 use pulselake_lake::{Lake, LakeSettings, OpenMode};
@@ -220,7 +220,10 @@ impl LookError {
 /// Looks in a thread of its own until it is stopped or dropped.
 pub(crate) struct LakeWatch {
     commits: Arc<Mutex<Vec<SeenCommit>>>,
-    failure: Arc<Mutex<Option<anyhow::Error>>>,
+    /// Why nothing is seen any more; it stays, for everybody who asks.
+    failure: Arc<Mutex<Option<String>>>,
+    /// Looks that have seen all tables.
+    full_looks: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -243,9 +246,16 @@ impl LakeWatch {
 
     fn with(mut reader: Reader) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut watch =
-            Self { commits: Arc::default(), failure: Arc::default(), stop: Arc::default(), thread: None };
-        let (commits, failure, stop) = (watch.commits.clone(), watch.failure.clone(), watch.stop.clone());
+        let mut watch = Self {
+            commits: Arc::default(),
+            failure: Arc::default(),
+            full_looks: Arc::default(),
+            stop: Arc::default(),
+            thread: None,
+        };
+        let (commits, failure) = (watch.commits.clone(), watch.failure.clone());
+        let (full_looks, stop) = (watch.full_looks.clone(), watch.stop.clone());
+        let fail = move |error: &anyhow::Error| *failure.lock() = Some(format!("{error:#}"));
         watch.thread = Some(std::thread::spawn(move || {
             let mut stopped_at = None;
             // A last look after the stop: what landed before it counts.
@@ -257,16 +267,20 @@ impl LakeWatch {
                 let looked = runtime.block_on(reader.look(&mut new));
                 commits.lock().append(&mut new);
                 match looked {
-                    Ok(()) if stopped_at.is_some() => return,
-                    Ok(()) => {}
+                    Ok(()) => {
+                        full_looks.fetch_add(1, Ordering::Relaxed);
+                        if stopped_at.is_some() {
+                            return;
+                        }
+                    }
                     Err(LookError::NotNow(error)) => {
                         if stopped_at.is_some_and(|stopped| stopped.elapsed() > LAST_LOOK_PATIENCE) {
-                            *failure.lock() = Some(error);
+                            fail(&error);
                             return;
                         }
                     }
                     Err(LookError::Broken(error)) => {
-                        *failure.lock() = Some(error);
+                        fail(&error);
                         return;
                     }
                 }
@@ -279,12 +293,31 @@ impl LakeWatch {
     /// What `ask` finds in the commits seen so far, oldest first.
     ///
     /// # Errors
-    /// When the tables can't be read any more.
+    /// When the tables can't be read any more: from then on always.
     pub(crate) fn ask<T>(&self, ask: impl FnOnce(&[SeenCommit]) -> T) -> anyhow::Result<T> {
-        if let Some(error) = self.failure.lock().take() {
-            return Err(error);
+        if let Some(failure) = self.failure.lock().clone() {
+            return Err(anyhow!(failure));
         }
         Ok(ask(&self.commits.lock()))
+    }
+
+    /// Waits for a look at all tables that has begun after this call: what had landed before it is seen then.
+    ///
+    /// # Errors
+    /// When the tables can't be read any more, or not within `patience`.
+    pub(crate) fn wait_for_full_look(&self, patience: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + patience;
+        // The first to end may have begun before.
+        let wanted = self.full_looks.load(Ordering::Relaxed) + 2;
+        while self.full_looks.load(Ordering::Relaxed) < wanted {
+            self.ask(|_| ())?;
+            ensure!(
+                Instant::now() < deadline,
+                "the catalog has not been read as a whole within {patience:?}"
+            );
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Ok(())
     }
 
     /// All commits, after a last look.
@@ -330,6 +363,30 @@ mod tests {
         assert!(commits.iter().all(|commit| commit.seen_at_ms == 99 && commit.ledger.is_none()));
         assert!(new_commits(LakeTable::RawEvents, 100).is_empty());
         assert_eq!(new_commits(LakeTable::VideoStats1Min, 100).len(), 2);
+    }
+
+    #[test]
+    fn a_failure_stays_for_everybody_who_asks() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("catalog.db"), [b'x'; 4_096]).unwrap();
+        let watch = LakeWatch::start(directory.path()).unwrap();
+        let error = watch.wait_for_full_look(LAST_LOOK_PATIENCE).unwrap_err().to_string();
+        assert!(error.contains("not a database"), "{error}");
+        for _ in 0..2 {
+            assert_eq!(watch.ask(<[SeenCommit]>::len).unwrap_err().to_string(), error);
+        }
+        assert_eq!(watch.finish().unwrap_err().to_string(), error);
+    }
+
+    #[test]
+    fn a_full_look_has_begun_after_the_wait_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let watch = LakeWatch::start(&directory.path().join("not there yet")).unwrap();
+        let before = watch.full_looks.load(Ordering::Relaxed);
+        watch.wait_for_full_look(LAST_LOOK_PATIENCE).unwrap();
+        assert!(watch.full_looks.load(Ordering::Relaxed) >= before + 2);
+        let impatient = watch.wait_for_full_look(Duration::ZERO).unwrap_err().to_string();
+        assert!(impatient.contains("within 0ns"), "{impatient}");
     }
 
     #[test]

@@ -19,7 +19,6 @@ fn kill_loop() {
     let mut random = StdRng::seed_from_u64(seed);
     let place = Place::new("dims-kill-loop");
     let feed = place.feed(Size::LARGE, seed).in_background(2);
-    let mut commits = 0;
     for kill in 0..kills {
         // The dead member must not hold its successor up: a static one takes its place at once. Every other life knows a
         // part of the keys alone, so that late changes are looked up.
@@ -33,10 +32,8 @@ fn kill_loop() {
         std::thread::sleep(moment - Instant::now());
         engine.assert_alive();
         engine.kill();
-        commits += engine.log().commits(dimension(Entity::Videos));
     }
     let feed = feed.stop();
-    assert!(commits >= kills, "only {commits} commits in {kills} lives: the kills hit no work");
     place.run_to_end();
     let facts = place.verify(&feed);
     assert!(fact(&facts, "videos snapshots") > 900, "a snapshot was taken again: {facts}");

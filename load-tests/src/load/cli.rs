@@ -37,6 +37,9 @@ pub(crate) struct RunArgs {
     /// Kafka brokers. Without them events are embedded, or the scenario starts a broker of its own if it needs one
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) brokers: Option<String>,
+    /// Start a Kafka broker for a scenario that does not need one, and send the events over it
+    #[arg(long, conflicts_with = "brokers")]
+    pub(crate) kafka: bool,
     /// Where report.json and report.html are written
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,
@@ -71,6 +74,8 @@ mod tests {
         Cli::command().debug_assert();
         let cli = Cli::parse_from(["pulselake-load", "run", "steady-1k", "--short", "--set", "a.b=1"]);
         let Command::Run(args) = cli.command else { panic!("{cli:?}") };
-        assert!(args.short && args.scenario == "steady-1k" && args.settings == ["a.b=1"]);
+        assert!(args.short && args.scenario == "steady-1k" && args.settings == ["a.b=1"] && !args.kafka);
+        let both = ["pulselake-load", "run", "steady-1k", "--kafka", "--brokers", "b:9092"];
+        assert!(Cli::try_parse_from(both).is_err());
     }
 }

@@ -119,6 +119,7 @@ impl Kitchen {
                 events: u64::from(length_s) * 10_000,
                 quarantined: 3_000,
                 video_minutes: 51_234,
+                promised: BTreeMap::new(),
                 findings: Vec::new(),
             },
             passed: true,

@@ -26,6 +26,7 @@ use clap::Parser;
 
 use cli::{Cli, Command, RunArgs};
 use run::RunOptions;
+use scenario::Scenario;
 use verdict::reasons_to_fail;
 
 /// Exit code of a run that came to its end, but missed a limit, differs from the truth, or had problems.
@@ -46,15 +47,17 @@ pub fn main() -> ExitCode {
 }
 
 fn list() -> anyhow::Result<ExitCode> {
-    println!("{:<17} {:>7} {:>6}  {:<9} asks", "scenario", "full", "short", "transport");
+    println!("{:<17} {:>7} {:<9} {:>6} {:<9} asks", "scenario", "full", "over", "short", "over");
     for name in scenario::ready::names() {
         let full = scenario::file::find(name, false)?;
         let short = scenario::file::find(name, true)?;
-        let transport = if full.why_kafka().is_some() { "kafka" } else { "embedded" };
+        let transport = |form: &Scenario| if form.why_kafka().is_some() { "kafka" } else { "embedded" };
         println!(
-            "{name:<17} {:>5} s {:>4} s  {transport:<9} {}",
+            "{name:<17} {:>5} s {:<9} {:>4} s {:<9} {}",
             full.duration_s(),
+            transport(&full),
             short.duration_s(),
+            transport(&short),
             full.description
         );
     }
@@ -62,7 +65,8 @@ fn list() -> anyhow::Result<ExitCode> {
 }
 
 fn run_one(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let scenario = scenario::file::find(&args.scenario, args.short)?;
+    let found = scenario::file::find(&args.scenario, args.short)?;
+    let scenario = Scenario { is_over_kafka: args.kafka, ..found };
     let options = RunOptions {
         engine: args.engine.clone(),
         brokers: args.brokers.clone(),

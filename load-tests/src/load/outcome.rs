@@ -113,7 +113,7 @@ pub struct FaultOutcome {
     pub from_s: f64,
     /// When it was over (for a kill: when the next process was started).
     pub to_s: f64,
-    /// Seconds from `to_s` to the first fresh commit of bronze after it; `None` where none came.
+    /// Seconds from `to_s` until a reader of bronze had every record due by then; `None` where that never came.
     pub recovered_after_s: Option<f64>,
     /// How it shows in the engine's metrics or log: empty means that it can't be seen, and the run fails.
     pub evidence: Vec<String>,
@@ -206,6 +206,10 @@ pub struct AuditOutcome {
     pub quarantined: u64,
     /// Video minutes that were compared.
     pub video_minutes: u64,
+    /// Records of each kind that the scenario promises beside ordinary events, by what promises them (a ratio, a
+    /// scenario of the generator).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub promised: BTreeMap<String, u64>,
     /// What is wrong, one line each, the first hundred.
     pub findings: Vec<String>,
 }

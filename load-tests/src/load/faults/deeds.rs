@@ -17,6 +17,8 @@ use crate::load::run::fleet::EngineNumber;
 use crate::load::services::Broker;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an engine that joins may take until it has partitions: the others have to commit, and to join again.
+const JOIN_PATIENCE: Duration = Duration::from_secs(90);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A fault that is under way. It has to be ended by [`Deed::end`]; dropping it undoes what can be undone by itself.
@@ -41,7 +43,7 @@ pub(crate) struct Begun {
 }
 
 impl FaultContext {
-    /// Begins a fault. Returns when it has begun; what has no duration has happened then.
+    /// Begins a fault. Returns when it has begun: another engine has partitions then, and what has no duration has happened.
     ///
     /// # Errors
     /// When it can't be done.
@@ -83,11 +85,7 @@ impl FaultContext {
                 grow(self.kafka()?, *partitions)?;
                 Deed::Done
             }
-            FaultKind::Rebalance { leave } => {
-                let guest = self.fleet.start()?;
-                *self.guest.lock() = Some(guest);
-                Deed::Joined(guest, *leave)
-            }
+            FaultKind::Rebalance { leave } => Deed::Joined(self.join()?, *leave),
             FaultKind::Compaction => {
                 let maintenance = self.maintenance.as_ref().context("it is not known how maintain is run")?;
                 notes.extend(maintain(maintenance)?);
@@ -119,6 +117,26 @@ impl FaultContext {
                 outcome.context("the engine that had joined did not leave as it should")
             }
         }
+    }
+
+    /// Starts another engine. Returns when it is a member of the group that has partitions: only from then on is there
+    /// something that its leaving takes away, and only a process that is so far heeds a SIGTERM for sure.
+    fn join(&self) -> anyhow::Result<EngineNumber> {
+        let number = {
+            // Nobody may meet it before it is known to be a guest.
+            let mut guest = self.guest.lock();
+            let number = self.fleet.start()?;
+            *guest = Some(number);
+            number
+        };
+        let joined = self.fleet.wait_for_partitions(number, 1, JOIN_PATIENCE);
+        if joined.is_err() {
+            // Where it has ended already, that is the error which is told.
+            let _ = self.fleet.kill(number);
+            *self.guest.lock() = None;
+        }
+        joined.context("the engine that was to join the group did not")?;
+        Ok(number)
     }
 
     fn kafka(&self) -> anyhow::Result<&KafkaAccess> {

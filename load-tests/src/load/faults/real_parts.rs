@@ -69,10 +69,11 @@ impl Stage {
         assert_eq!(run.failure(), None);
         self.wait_for_commits_after(now_ms(), 2);
         let report = run.finish().unwrap();
+        assert_eq!(report.findings, Vec::<String>::new());
         for outcome in &report.outcomes {
             println!("{outcome:?}");
+            assert!(!outcome.evidence.is_empty(), "it left no trace: {outcome:?}");
         }
-        assert_eq!(report.findings, Vec::<String>::new());
         let recovered = report.outcomes.iter().all(|outcome| outcome.recovered_after_s.is_some());
         assert!(recovered, "{:?}", report.outcomes);
         report
@@ -195,10 +196,11 @@ fn a_broker_goes_away_a_topic_grows_and_members_come_and_go() {
         broker: Some(broker),
         has_grown: Box::new(move |count| partitions.store(count, Ordering::Relaxed)),
     });
+    // The rebalance lasts 6 s from the moment at which the second engine has partitions, which takes some seconds as well.
     let plan = "[[faults]]\nkind = \"partition_growth\"\nat_s = 1\npartitions = 4\n\
                 [[faults]]\nkind = \"rebalance\"\nat_s = 5\nduration_s = 6\n\
-                [[faults]]\nkind = \"broker_pause\"\nat_s = 15\nduration_s = 3\n\
-                [[faults]]\nkind = \"broker_restart\"\nat_s = 21\n";
+                [[faults]]\nkind = \"broker_pause\"\nat_s = 25\nduration_s = 3\n\
+                [[faults]]\nkind = \"broker_restart\"\nat_s = 31\n";
     let report = stage.suffer(plan, context);
     assert_eq!(kinds(&report), ["partition_growth", "rebalance", "broker_pause", "broker_restart"]);
     assert_eq!(sender.partitions.load(Ordering::Relaxed), 4, "who sends was not told");

@@ -37,8 +37,8 @@ pub(crate) struct FaultRun {
 pub(crate) struct FaultReport {
     /// In the order of their beginnings.
     pub(crate) outcomes: Vec<FaultOutcome>,
-    /// Faults that could not be made, that the run was too short for, or that left no trace in the engine's metrics and
-    /// log; one line each. A run with any of these has not tested what its scenario says.
+    /// Faults that could not be made, or that the run was too short for; one line each. A run with any of these has not
+    /// tested what its scenario says, and neither has one with a fault that left no trace: an outcome without evidence.
     pub(crate) findings: Vec<String>,
 }
 
@@ -55,6 +55,8 @@ struct State {
     is_over: bool,
     happened: Vec<Happened>,
     failures: Vec<String>,
+    /// Faults that did not last as long as they should; one line each.
+    cut_short: Vec<String>,
     sightings: Vec<Sighting>,
     /// Threads of targets that still have something to do.
     busy: usize,
@@ -66,6 +68,14 @@ struct Happened {
     from_ms: i64,
     to_ms: i64,
     notes: Vec<String>,
+}
+
+/// How long a fault was there, from the moment at which it had begun.
+enum Lasted {
+    /// As its plan says.
+    Whole,
+    /// So many milliseconds: then the run was over.
+    For(i64),
 }
 
 impl FaultRun {
@@ -170,28 +180,36 @@ impl Shared {
             }
             let fault = &self.plan.faults[begin.fault];
             let lasts_ms = millis(end.at_ms - begin.at_ms);
-            if let Err(error) = self.carry_out_one(fault.kind, lasts_ms) {
-                let name = fault.kind.name();
-                let failure =
-                    format!("fault {} of the file, of kind {name}, failed: {error:#}", begin.fault + 1);
-                self.state.lock().failures.push(failure);
-                break;
+            let name = format!("fault {} of the file, of kind {},", begin.fault + 1, fault.kind.name());
+            match self.carry_out_one(fault.kind, lasts_ms) {
+                Ok(Lasted::Whole) => {}
+                Ok(Lasted::For(ms)) => {
+                    let (lasted_s, planned_s) = (ms as f64 / 1e3, lasts_ms as f64 / 1e3);
+                    let line = format!(
+                        "{name} was cut short after {lasted_s:.1} s of {planned_s:.1} s: the run was over"
+                    );
+                    self.state.lock().cut_short.push(line);
+                }
+                Err(error) => {
+                    self.state.lock().failures.push(format!("{name} failed: {error:#}"));
+                    break;
+                }
             }
         }
         self.state.lock().busy -= 1;
     }
 
-    fn carry_out_one(&self, kind: FaultKind, lasts_ms: i64) -> anyhow::Result<()> {
+    fn carry_out_one(&self, kind: FaultKind, lasts_ms: i64) -> anyhow::Result<Lasted> {
         let from_ms = now_ms();
         let begun = self.context.begin(&kind)?;
         // It lasts as long as it should from the moment at which it has begun. When the run is over, so is the fault.
-        if lasts_ms > 0 {
-            self.wait_until(now_ms() + lasts_ms);
-        }
+        let begun_ms = now_ms();
+        let is_whole = lasts_ms == 0 || self.wait_until(begun_ms + lasts_ms);
+        let lasted = if is_whole { Lasted::Whole } else { Lasted::For(now_ms() - begun_ms) };
         self.context.end(begun.deed)?;
         let to_ms = now_ms();
         self.state.lock().happened.push(Happened { kind, from_ms, to_ms, notes: begun.notes });
-        Ok(())
+        Ok(lasted)
     }
 
     /// Waits for a moment; `false` when the run is over before.
@@ -229,7 +247,8 @@ impl Shared {
 /// What became of faults in the order of their beginnings.
 fn report(state: &State, lines: &[LogLine], started_ms: i64) -> FaultReport {
     let commits = commit_times(lines, BRONZE);
-    let mut report = FaultReport { outcomes: Vec::new(), findings: state.failures.clone() };
+    let findings = [state.failures.as_slice(), &state.cut_short].concat();
+    let mut report = FaultReport { outcomes: Vec::new(), findings };
     for happened in &state.happened {
         let Happened { kind, from_ms, to_ms, .. } = *happened;
         let next = state
@@ -244,12 +263,6 @@ fn report(state: &State, lines: &[LogLine], started_ms: i64) -> FaultReport {
         let mut traces = happened.notes.clone();
         traces.extend(evidence(&scene));
         let (from_s, to_s) = (since_s(from_ms, started_ms), since_s(to_ms, started_ms));
-        if traces.is_empty() {
-            report.findings.push(format!(
-                "{} from {from_s:.1} s to {to_s:.1} s left no trace in the engine's metrics and log",
-                kind.name()
-            ));
-        }
         let recovered_after_s = recovered_after_s(&commits, to_ms);
         let kind = kind.name().to_owned();
         report.outcomes.push(FaultOutcome { kind, from_s, to_s, recovered_after_s, evidence: traces });
@@ -279,70 +292,4 @@ fn millis(ms: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::load::faults::plan::Manner;
-
-    fn happened(kind: FaultKind, from_ms: i64, to_ms: i64) -> Happened {
-        Happened { kind, from_ms, to_ms, notes: Vec::new() }
-    }
-
-    fn line(at_ms: i64, event: &str) -> LogLine {
-        let table = BRONZE.to_owned();
-        LogLine {
-            at_ms,
-            event: event.to_owned(),
-            table,
-            rows: 1,
-            detail: "x".to_owned(),
-            ..LogLine::default()
-        }
-    }
-
-    #[test]
-    fn a_fault_without_a_trace_is_a_finding() {
-        let outage = FaultKind::CatalogOutage(Manner::Refuse);
-        let state = State { happened: vec![happened(outage, 11_000, 12_000)], ..State::default() };
-        let lines: Vec<LogLine> = (0..100).map(|tenth| line(10_000 + tenth * 500, "commit_done")).collect();
-        let told = report(&state, &lines, 10_000);
-        let expected = FaultOutcome {
-            kind: "catalog_outage".to_owned(),
-            from_s: 1.0,
-            to_s: 2.0,
-            recovered_after_s: Some(0.5),
-            evidence: Vec::new(),
-        };
-        assert_eq!(told.outcomes, [expected]);
-        assert_eq!(
-            told.findings,
-            ["catalog_outage from 1.0 s to 2.0 s left no trace in the engine's metrics and log"]
-        );
-    }
-
-    #[test]
-    fn what_follows_the_next_fault_is_no_trace_of_this_one() {
-        let kills = vec![
-            happened(FaultKind::EngineKill, 10_000, 10_005),
-            happened(FaultKind::EngineKill, 20_000, 20_005),
-        ];
-        let state = State { happened: kills, ..State::default() };
-        let told = report(&state, &[line(20_500, "service_started")], 0);
-        assert_eq!(told.outcomes[0].evidence, Vec::<String>::new());
-        assert_eq!(told.outcomes[1].evidence, ["log event service_started, 1 times: x"]);
-        assert_eq!(told.findings.len(), 1);
-    }
-
-    #[test]
-    fn calm_is_what_lies_between_recovery_and_the_next_fault() {
-        let all = [happened(FaultKind::EngineKill, 10, 20), happened(FaultKind::EngineKill, 50, 60)];
-        assert_eq!(calm_from_ms(&all, 10, &[5, 30, 70]), i64::MIN);
-        assert_eq!(calm_from_ms(&all, 50, &[5, 30, 70]), 30);
-        assert_eq!(calm_from_ms(&all, 50, &[5, 70]), 50, "it had not recovered");
-    }
-
-    #[test]
-    fn what_failed_is_a_finding() {
-        let state = State { failures: vec!["no broker".to_owned()], ..State::default() };
-        assert_eq!(report(&state, &[], 0).findings, ["no broker"]);
-    }
-}
+mod tests;

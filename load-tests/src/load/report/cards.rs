@@ -101,13 +101,13 @@ fn recovery(outcome: &RunOutcome) -> Option<Card> {
     let faults = if count == 1 { "1 fault".to_owned() } else { format!("{count} faults") };
     Some(match recovered {
         Some(seconds) => Card {
-            name: "Fresh commit after a fault, worst".to_owned(),
+            name: "Up to date after a fault, worst".to_owned(),
             value: plain(seconds.into_iter().fold(0.0, f64::max)),
             unit: "s",
             below: faults,
         },
         None => Card {
-            name: "Fresh commit after a fault".to_owned(),
+            name: "Up to date after a fault".to_owned(),
             value: "none".to_owned(),
             unit: "",
             below: format!("after at least one of {faults}"),

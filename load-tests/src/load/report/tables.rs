@@ -138,7 +138,7 @@ pub(crate) fn faults(outcome: &RunOutcome) -> Markup {
     }
     let rows: Vec<Markup> =
         outcome.faults.iter().enumerate().map(|(index, fault)| fault_row(index + 1, fault)).collect();
-    let headings = ["", "fault", "from", "lasted", "first fresh commit", "how the engine shows it"];
+    let headings = ["", "fault", "from", "lasted", "up to date again", "how the engine shows it"];
     section("Faults", &table(&headings, &rows))
 }
 
@@ -152,7 +152,7 @@ fn fault_row(number: usize, fault: &FaultOutcome) -> Markup {
             td class="number" {
                 @match fault.recovered_after_s {
                     Some(seconds) => { "after " (span(seconds)) },
-                    None => { "none came" },
+                    None => { "never" },
                 }
             }
             td {

@@ -3,6 +3,7 @@
 
 use pulselake_generator::TruthCounts;
 
+use super::promises::Promises;
 use super::seconds::Second;
 use super::sent::SentRecords;
 
@@ -12,6 +13,8 @@ pub(crate) struct Account {
     pub(crate) start_ms: i64,
     pub(crate) sent: SentRecords,
     pub(crate) truth: TruthCounts,
+    /// Set before anything is sent.
+    pub(crate) promises: Promises,
     /// The furthest that sending has been behind its plan, milliseconds.
     pub(crate) worst_delay_ms: i64,
     /// The same since somebody has set it back.
@@ -24,7 +27,16 @@ impl Account {
     /// Nothing is sent yet.
     pub(crate) fn new(start_ms: i64, sent: SentRecords) -> Self {
         let truth = TruthCounts::default();
-        Self { start_ms, sent, truth, worst_delay_ms: 0, recent_delay_ms: 0, due_by_tenth: Vec::new() }
+        let promises = Promises::default();
+        Self {
+            start_ms,
+            sent,
+            truth,
+            promises,
+            worst_delay_ms: 0,
+            recent_delay_ms: 0,
+            due_by_tenth: Vec::new(),
+        }
     }
 
     /// Records that are meant to be sent by this time, as far as they are made.

@@ -9,8 +9,10 @@ use super::audit::findings::Findings;
 use super::audit::read::Tables;
 use super::audit::{changes, sums};
 use super::course::Course;
+use super::enough::{self, SentSoMuch};
 use super::figures::{figures, limits};
 use super::latencies::{LatencyCollector, RunTimes, add_changes, event_to_bronze, window_end_to_gold};
+use super::recovery::recovered_after_s;
 use crate::load::outcome::{AuditOutcome, FORMAT, LatencyOutcome, Machine, PhaseOutcome, RunOutcome};
 use crate::load::scenario::{PhaseKind, Scenario};
 use crate::load::verdict::reasons_to_fail;
@@ -41,9 +43,11 @@ pub(crate) fn conclude(
     let duration_s = course.phases.iter().map(|phase| phase.to_s).max().unwrap_or(0);
     let times = RunTimes { start_ms: course.setup.start_ms, warm_up_s, duration_s };
     let latencies = latencies(&course, times, watermark_delay_ms(&course.setup.settings))?;
+    note_recoveries(&mut course);
+    let doubts = doubts(scenario, is_short, &course, &latencies, warm_up_s);
     let figures = figures(&course, &latencies, warm_up_s);
     let limits = limits(&scenario.limits, &figures);
-    let problems = std::mem::take(&mut course.problems);
+    let problems: Vec<String> = std::mem::take(&mut course.problems).into_iter().chain(doubts).collect();
     let mut outcome = RunOutcome {
         format: FORMAT,
         scenario: scenario.name.clone(),
@@ -126,6 +130,35 @@ fn phases(course: &Course) -> Vec<PhaseOutcome> {
     phases
 }
 
+/// When a reader was up to date again after each fault.
+fn note_recoveries(course: &mut Course) {
+    let account = course.setup.feed.account().lock();
+    let (commits, topic, start_ms) = (&course.commits, &course.setup.topic, course.setup.start_ms);
+    for fault in &mut course.faults.outcomes {
+        fault.recovered_after_s = recovered_after_s(commits, topic, &account.sent, start_ms, fault.to_s);
+    }
+}
+
+/// Whether what was sent is what the scenario says: a sentence for each reason to think that it is not.
+fn doubts(
+    scenario: &Scenario,
+    is_short: bool,
+    course: &Course,
+    latencies: &BTreeMap<String, LatencyOutcome>,
+    warm_up_s: u32,
+) -> Vec<String> {
+    let account = course.setup.feed.account().lock();
+    let sent = SentSoMuch {
+        records: account.sent.count(),
+        after_warm_up: account.sent.count_due_from(warm_up_s.saturating_mul(1_000)),
+        seen: latencies.get("event_to_bronze").map_or(0, |latency| latency.whole.count),
+        worst_delay_ms: course.setup.brokers.is_some().then_some(account.worst_delay_ms),
+    };
+    let mut doubts = enough::problems(scenario, &course.setup.timetable, is_short, sent);
+    doubts.extend(account.promises.problems());
+    doubts
+}
+
 fn latencies(
     course: &Course,
     times: RunTimes,
@@ -169,6 +202,7 @@ fn compare(course: &Course, findings: &mut Findings, outcome: &mut AuditOutcome)
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let account = course.setup.feed.account().lock();
     outcome.events = account.truth.events;
+    outcome.promised = account.promises.counts();
     runtime.block_on(async {
         let tables = Tables::open(&course.setup.place.lake).await?;
         let (_, quarantined) = tables.check_offsets(&account.sent, findings).await?;
@@ -180,7 +214,7 @@ fn compare(course: &Course, findings: &mut Findings, outcome: &mut AuditOutcome)
             let found = tables.changes(of_entity.entity).await?;
             let truth = of_entity.truth()?;
             let key_text = |number| of_entity.key_text(number);
-            changes::compare(of_entity.entity.as_str(), &truth, key_text, &found, findings);
+            changes::compare(of_entity.entity, &truth, key_text, &found, findings);
         }
         Ok(())
     })

@@ -13,7 +13,7 @@ use super::fleet::FleetUsage;
 use super::observer::{Observed, Observer, committed, progress};
 use super::search::{self, Probe};
 use super::setup::Setup;
-use crate::lake_watch::{LOOK_AGAIN, SeenCommit};
+use crate::lake_watch::{LOOK_AGAIN, LakeWatch, SeenCommit};
 use crate::load::faults::context::{CatalogAccess, FaultContext, KafkaAccess, Maintenance};
 use crate::load::faults::run::{FaultReport, FaultRun};
 use crate::load::outcome::Sample;
@@ -24,6 +24,8 @@ use crate::load::scenario::{PhaseKind, Scenario};
 const DRAIN_PATIENCE: Duration = Duration::from_secs(300);
 /// How long faults that are under way when the last record is sent may take.
 const FAULTS_PATIENCE: Duration = Duration::from_secs(120);
+/// How long the last commits may take until they are seen: a catalog that was away has to answer again.
+const LAST_LOOK_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the last engine may take, which closes all windows.
 const FINISH_PATIENCE: Duration = Duration::from_secs(600);
 /// An engine that ends by itself is started again so often.
@@ -60,7 +62,8 @@ impl Course {
             fault_context(scenario, &setup)?,
         )?;
         let observer = observer(scenario, &setup);
-        let mut running = Running { scenario, setup, observer, problems: Vec::new(), revivals: 0 };
+        let problems = setup.problems.clone();
+        let mut running = Running { scenario, setup, observer, problems, revivals: 0 };
         running.wait_until(running.setup.start_ms);
         let at_start = running.setup.fleet.usage();
         let (phases, probes) = running.send();
@@ -73,15 +76,19 @@ impl Course {
         running.note("the engine's end", finished);
         let Running { setup, observer, mut problems, .. } = running;
         let samples = observer.finish();
-        // The last commits are seen with the next looks.
-        std::thread::sleep(LOOK_AGAIN * 4);
-        let commits = setup.watch.ask(<[SeenCommit]>::to_vec).unwrap_or_else(|error| {
+        let commits = last_commits(&setup.watch).unwrap_or_else(|error| {
             problems.push(format!("the tables could not be watched to the end: {error:#}"));
             Vec::new()
         });
         let usage = [at_start, at_end];
         Ok(Self { setup, phases, samples, commits, faults, probes, usage, drain_s, written, problems })
     }
+}
+
+/// All commits, those of the engine's end included.
+fn last_commits(watch: &LakeWatch) -> anyhow::Result<Vec<SeenCommit>> {
+    watch.wait_for_full_look(LAST_LOOK_PATIENCE)?;
+    watch.ask(<[SeenCommit]>::to_vec)
 }
 
 /// What faults may act on.
@@ -252,8 +259,14 @@ impl Running<'_> {
         (has_events, has_changes)
     }
 
-    /// The value, or `None` with a problem noted.
+    /// The value, or `None` with a problem noted; what stays broken is noted once.
     pub(crate) fn note<T>(&mut self, what: &str, result: anyhow::Result<T>) -> Option<T> {
-        result.with_context(|| what.to_owned()).map_err(|error| self.problems.push(format!("{error:#}"))).ok()
+        let told = |error: anyhow::Error| {
+            let problem = format!("{error:#}");
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        };
+        result.with_context(|| what.to_owned()).map_err(told).ok()
     }
 }

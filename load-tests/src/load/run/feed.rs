@@ -225,6 +225,7 @@ impl FeedSender {
                 .context("a record is meant for a time before the run or weeks after it")?;
             account.sent.push(partition, after_ms, &due.record);
             account.truth.add(&due.record);
+            account.promises.take(&due.record);
         }
         if let Some(first) = due.first() {
             let behind_ms = Utc::now().timestamp_millis() - first.record.record_time_ms;

@@ -146,11 +146,35 @@ impl Fleet {
     pub(crate) fn wait_for_http(&self, number: EngineNumber, patience: Duration) -> anyhow::Result<String> {
         let deadline = Instant::now() + patience;
         loop {
-            self.ensure_alive()?;
+            self.ensure_runs(number)?;
             if let Some(address) = address_of(find(&mut self.state.lock(), number)?)? {
                 return Ok(address);
             }
             ensure!(Instant::now() < deadline, "engine {} serves no metrics after {patience:?}", number.0);
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Waits until the engine has at least so many partitions.
+    pub(crate) fn wait_for_partitions(
+        &self,
+        number: EngineNumber,
+        at_least: i32,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let metrics = self.metrics(number);
+            let assigned = metrics.map_or(0.0, |metrics| metrics.sum("pulselake_assigned_partitions"));
+            if assigned >= f64::from(at_least) {
+                return Ok(());
+            }
+            self.ensure_runs(number)?;
+            ensure!(
+                Instant::now() < deadline,
+                "engine {} has {assigned} partitions instead of {at_least} after {patience:?}",
+                number.0
+            );
             std::thread::sleep(LOOK_AGAIN);
         }
     }
@@ -201,10 +225,18 @@ impl Fleet {
     }
 
     /// An error with the end of its log when an engine has ended by itself.
+    #[cfg(test)]
     pub(crate) fn ensure_alive(&self) -> anyhow::Result<()> {
         self.state.lock().members.iter_mut().try_for_each(|member| {
             member.engine.ensure_alive().with_context(|| format!("engine {} is gone", member.number.0))
         })
+    }
+
+    /// An error with the end of its log when this engine has ended by itself, and when it was ended.
+    fn ensure_runs(&self, number: EngineNumber) -> anyhow::Result<()> {
+        let mut state = self.state.lock();
+        let member = find(&mut state, number)?;
+        member.engine.ensure_alive().with_context(|| format!("engine {} is gone", number.0))
     }
 
     /// Engines that have ended by themselves. They are members no longer.

@@ -2,21 +2,26 @@
 //!
 //! # Layout
 //! [`setup`] makes everything ready; [`course`] lets the run happen: [`feed`] sends (of [`seconds`] of generated logs) and
-//! keeps the [`account`] (of records [`sent`]), [`changes`] does the same for changes, [`fleet`] holds the engines, [`observer`] looks at
+//! keeps the [`account`] (of records [`sent`] and their [`content`]), [`changes`] does the same for changes, [`fleet`] holds the engines, [`observer`] looks at
 //! all of it, [`search`] finds the highest rate. [`place`] is where the tables lie. Afterwards [`audit`] compares them with
-//! the truth, [`latencies`] and [`figures`] say what was measured, and [`conclude`] puts the outcome together.
+//! the truth, [`latencies`], [`recovery`] and [`figures`] say what was measured, [`enough`] and [`promises`] whether what was
+//! sent is what the scenario says, and [`conclude`] puts the outcome together.
 
 mod account;
 pub(crate) mod audit;
 pub(crate) mod changes;
 mod conclude;
+mod content;
 mod course;
+mod enough;
 pub(crate) mod feed;
 mod figures;
 pub(crate) mod fleet;
 mod latencies;
 mod observer;
 mod place;
+mod promises;
+mod recovery;
 mod search;
 mod seconds;
 pub(crate) mod sent;
@@ -35,6 +40,7 @@ use crate::proc_fs;
 pub fn run(scenario: &Scenario, is_short: bool, options: &RunOptions) -> anyhow::Result<RunOutcome> {
     let before = conclude::MachineBefore { load: proc_fs::load_average(), cpu_s: proc_fs::machine_cpu_s() };
     let setup = setup::Setup::of(scenario, options)?;
+    setup.feed.account().lock().promises = promises::Promises::of(&scenario.load, setup.start_ms);
     let course = course::Course::of(scenario, setup)?;
     conclude::conclude(scenario, is_short, course, &before)
 }

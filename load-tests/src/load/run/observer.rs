@@ -125,7 +125,7 @@ impl Looker {
     fn sample(&mut self, start_ms: i64, with_metrics: bool) -> Sample {
         let now_ms = Utc::now().timestamp_millis();
         let usage = self.observed.fleet.usage();
-        // An error of the watch comes out where the run asks it.
+        // An error of the watch stays, and is told where the run asks it.
         let seen =
             self.observed.watch.ask(|commits| (progress(commits, &self.observed.topic), live_files(commits)));
         let (next, live_files) = seen.unwrap_or_default();

@@ -81,7 +81,13 @@ pub(crate) fn run(running: &mut Running<'_>, phase: &PlannedPhase) -> (u32, Vec<
             ));
             break;
         }
-        let stretch = Stretch { number, from_s, length_s: plan.hold_s, rate_per_s, lead_s: LEAD_S };
+        let stretch = Stretch {
+            number,
+            from_s,
+            length_s: plan.hold_s,
+            rate_per_s,
+            lead_s: running.scenario.load.lead_s.unwrap_or(LEAD_S),
+        };
         number += 1;
         running.setup.feed.account().lock().recent_delay_ms = 0;
         let sent = running.send_stretch(&stretch);
@@ -157,16 +163,21 @@ fn lag_growth(samples: &[Sample], from_s: u32, to_s: u32) -> Option<f64> {
     Some(mean(middle_s, to_s.into())? - mean(from_s.into(), middle_s)?)
 }
 
-/// Waits until bronze has everything that was sent.
+/// Waits until bronze has everything that is due by now. What was sent alone is no measure: where sending is behind, more
+/// comes, and the next try would begin with it.
 fn catch_up(running: &mut Running<'_>) {
     let deadline = Instant::now() + BACK_OFF;
     while Instant::now() < deadline {
         let has_all = running.setup.watch.ask(|commits| {
             let account = running.setup.feed.account().lock();
-            committed(&account.sent, &progress(commits, &running.setup.topic)) >= account.sent.count()
+            let due = account.intended_by(Utc::now().timestamp_millis()).max(account.sent.count());
+            committed(&account.sent, &progress(commits, &running.setup.topic)) >= due
         });
         match running.note("watching the tables", has_all) {
-            Some(false) => running.wait_until(Utc::now().timestamp_millis() + 200),
+            // Records that can't be sent any more never come.
+            Some(false) if !running.setup.feed.has_ended() => {
+                running.wait_until(Utc::now().timestamp_millis() + 200);
+            }
             _ => return,
         }
     }

@@ -4,6 +4,8 @@
 use pulselake_generator::{LogRecord, RecordKind};
 use pulselake_model::ErrorCode;
 
+use super::content::Content;
+
 /// Bits of a computed log's offset that count records within a second.
 const INDEX_BITS: u32 = 20;
 
@@ -33,11 +35,18 @@ pub(crate) struct SentPartition {
     intended_ms: Vec<u32>,
     /// 0: bronze; else the error code's number + 1.
     belongs: Vec<u8>,
+    /// Wrapping sum of the digests of what belongs in bronze.
+    content: u64,
 }
 
 impl SentPartition {
     fn count(&self) -> usize {
         self.intended_ms.len()
+    }
+
+    /// Records due in time; they are sent in the order of their times.
+    fn count_due(&self, is_in_time: impl Fn(u32) -> bool) -> u64 {
+        self.intended_ms.partition_point(|due_ms| is_in_time(*due_ms)) as u64
     }
 
     /// How many records lie before an offset.
@@ -97,7 +106,7 @@ impl SentRecords {
     /// The topic has at least so many partitions now.
     pub(crate) fn grow_to(&mut self, partitions: i32) {
         let offsets = if self.is_computed { Offsets::Seconds(Vec::new()) } else { Offsets::Dense };
-        let empty = SentPartition { offsets, intended_ms: Vec::new(), belongs: Vec::new() };
+        let empty = SentPartition { offsets, intended_ms: Vec::new(), belongs: Vec::new(), content: 0 };
         let wanted = usize::try_from(partitions).unwrap_or(0).max(self.partitions.len());
         self.partitions.resize(wanted, empty);
     }
@@ -116,10 +125,14 @@ impl SentRecords {
     pub(crate) fn push(&mut self, partition: i32, intended_ms: u32, record: &LogRecord) {
         let partition = &mut self.partitions[partition.unsigned_abs() as usize];
         partition.intended_ms.push(intended_ms);
-        partition.belongs.push(match record.kind {
-            RecordKind::Malformed(kind) => kind.error_code() as u8 + 1,
-            RecordKind::Event | RecordKind::Retry => 0,
-        });
+        match record.kind {
+            RecordKind::Malformed(kind) => partition.belongs.push(kind.error_code() as u8 + 1),
+            RecordKind::Event | RecordKind::Retry => {
+                partition.belongs.push(0);
+                let digest = Content::of_record(record).digest(partition.offset_of(partition.count() - 1));
+                partition.content = partition.content.wrapping_add(digest);
+            }
+        }
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -142,6 +155,17 @@ impl SentRecords {
         (partition.count() as u64, partition.number_at(offset) as u64)
     }
 
+    /// Records of a partition that were meant to be sent by this time, milliseconds since the run's start.
+    pub(crate) fn count_due_by(&self, partition: i32, after_ms: u32) -> u64 {
+        self.partition(partition).map_or(0, |partition| partition.count_due(|due_ms| due_ms <= after_ms))
+    }
+
+    /// Records of all partitions that were meant to be sent from this time on, milliseconds since the run's start.
+    pub(crate) fn count_due_from(&self, after_ms: u32) -> u64 {
+        let before = |partition: &SentPartition| partition.count_due(|due_ms| due_ms < after_ms);
+        self.count() - self.partitions.iter().map(before).sum::<u64>()
+    }
+
     /// When the records in `from..to` (offsets) of a partition were meant to be sent, milliseconds since the run's start.
     pub(crate) fn intended_ms(&self, partition: i32, from: i64, to: i64) -> &[u32] {
         let Some(partition) = self.partition(partition) else { return &[] };
@@ -154,6 +178,11 @@ impl SentRecords {
         let partition = self.partition(partition)?;
         let number = partition.number_of(offset)?;
         Some((number, belongs(partition.belongs[number])))
+    }
+
+    /// Wrapping sum of the digests of a partition's events, repeated deliveries included.
+    pub(crate) fn content_of(&self, partition: i32) -> u64 {
+        self.partition(partition).map_or(0, |partition| partition.content)
     }
 
     /// Where every record of a partition belongs, by its number; and its offset.
@@ -216,6 +245,8 @@ pub(crate) mod tests {
         assert_eq!(sent.find(2, 0), Some((0, Belongs::Bronze)));
         assert_eq!(sent.find(2, 1), None);
         assert_eq!(sent.count_before(1, 1), (2, 1));
+        assert_eq!((sent.count_due_by(1, 4), sent.count_due_by(1, 5), sent.count_due_by(7, 5)), (0, 1, 0));
+        assert_eq!((sent.count_due_from(0), sent.count_due_from(9), sent.count_due_from(12)), (3, 2, 0));
     }
 
     #[test]

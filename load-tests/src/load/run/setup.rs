@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use chrono::Utc;
@@ -13,7 +13,7 @@ use pulselake_model::tables::LakeTable;
 
 use super::changes::{self, EntityChanges};
 use super::feed::{Feed, FeedTarget};
-use super::fleet::{EngineNumber, Fleet, FleetPlan};
+use super::fleet::{Fleet, FleetPlan};
 use super::place::Place;
 use crate::arguments::RunArguments;
 use crate::engine::EngineBinary;
@@ -29,9 +29,12 @@ const EMBEDDED_LEAD_MS: i64 = 3_000;
 const KAFKA_LEAD_MS: i64 = 500;
 /// The creates of so many keys are sent in a millisecond, at the least.
 const KEYS_PER_MS: i64 = 5;
-/// Longest wait for the engine to take its partitions.
+/// Longest wait for the engine to serve its metrics, and then to take its partitions.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// A run whose first record was due longer ago than this when all was ready does not begin.
+const LATEST_START_MS: i64 = 60_000;
+/// So late may everything be ready without a word, where the warm-up is shorter than that: a busy machine's start.
+const UNNOTICED_LATE_MS: i64 = 5_000;
 /// What stands for the topic of events where there is none.
 const EMBEDDED_TOPIC: &str = "content_events";
 
@@ -68,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) timetable: Timetable,
     /// When the first record is due, milliseconds since the epoch.
     pub(crate) start_ms: i64,
+    /// What went wrong and is no reason not to begin.
+    pub(crate) problems: Vec<String>,
     /// The engine's settings beyond its defaults.
     pub(crate) settings: Vec<String>,
     pub(crate) guardian: Arc<Guardian>,
@@ -127,7 +132,7 @@ impl Setup {
         let number = fleet.start()?;
         fleet.wait_for_http(number, START_PATIENCE)?;
         if topics.is_some() {
-            wait_for_partitions(&fleet, number, scenario.load.partitions)?;
+            fleet.wait_for_partitions(number, scenario.load.partitions, START_PATIENCE)?;
         }
         let start_ms = if topics.is_some() { kafka_start_ms(scenario) } else { start_ms };
         let topic = topics.as_ref().map_or(EMBEDDED_TOPIC, |topics| topics.names[0].as_str()).to_owned();
@@ -139,7 +144,11 @@ impl Setup {
         let watch = place.watch(&watched_tables(scenario))?;
         let changes = all_changes(scenario, brokers.as_deref(), topics.as_ref(), start_ms)?;
         let late_ms = Utc::now().timestamp_millis() - start_ms;
-        ensure!(late_ms < 5_000, "it took {late_ms} ms longer than planned until everything was ready");
+        ensure!(
+            late_ms < LATEST_START_MS,
+            "everything was ready {late_ms} ms after the first record was due; at most {LATEST_START_MS} ms are allowed"
+        );
+        let problems = late_start(late_ms, timetable.warm_up_s()).into_iter().collect();
         Ok(Self {
             feed: Feed::start(target, start_ms)?,
             fleet: Arc::new(fleet),
@@ -153,6 +162,7 @@ impl Setup {
             binary,
             timetable,
             start_ms,
+            problems,
             settings,
             guardian,
         })
@@ -181,6 +191,18 @@ fn broker(
             }
         },
     }
+}
+
+/// A start so late that the engine's start was measured as well: what to say of it. What is late within the warm-up changes
+/// nothing that is measured.
+fn late_start(late_ms: i64, warm_up_s: u32) -> Option<String> {
+    let allowed_ms = (i64::from(warm_up_s) * 1_000).max(UNNOTICED_LATE_MS);
+    (late_ms > allowed_ms).then(|| {
+        format!(
+            "everything was ready {late_ms} ms after the first record was due, {allowed_ms} ms are allowed: the engine's \
+             start was measured as well"
+        )
+    })
 }
 
 fn full_second(time_ms: i64) -> i64 {
@@ -293,22 +315,6 @@ fn of_changes(scenario: &Scenario, start_ms: i64) -> GeneratorConfig {
     generator_config(&scenario.load, &whole, start_ms)
 }
 
-/// Waits until the engine has all partitions, so that its start is no part of what is measured.
-fn wait_for_partitions(fleet: &Fleet, number: EngineNumber, partitions: i32) -> anyhow::Result<()> {
-    let deadline = Instant::now() + START_PATIENCE;
-    let assigned =
-        || fleet.metrics(number).map_or(0.0, |metrics| metrics.sum("pulselake_assigned_partitions"));
-    while assigned() < f64::from(partitions) {
-        fleet.ensure_alive()?;
-        ensure!(
-            Instant::now() < deadline,
-            "the engine has not taken its partitions within {START_PATIENCE:?}"
-        );
-        std::thread::sleep(LOOK_AGAIN);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,17 +322,32 @@ mod tests {
 
     #[test]
     fn the_embedded_generator_gets_the_same_settings_as_the_truth() {
-        let scenario = find("late-and-skewed", true).unwrap();
+        let scenario = find("late-and-skewed", false).unwrap();
         let timetable = Timetable::of(&scenario);
         let settings = embedded_settings(&scenario, &timetable, 1_770_000_000_000);
         for expected in [
-            "generator.rate_per_s=500",
+            "generator.rate_per_s=2000",
             "generator.start_ms=1770000000000",
-            "generator.length_s=15",
-            "generator.late_ratio=0.1",
-            "generator.scenarios=[\"late_events:start_s=0,length_s=0,strength=1\",\"clock_skew:start_s=5,length_s=0,strength=1\"]",
+            "generator.length_s=540",
+            "generator.late_ratio=0.01",
+            "generator.scenarios=[\"late_events:start_s=60,length_s=0,strength=1\",\"clock_skew:start_s=60,length_s=0,strength=1\"]",
         ] {
             assert!(settings.iter().any(|setting| setting == expected), "{expected} is not in {settings:?}");
+        }
+    }
+
+    #[test]
+    fn a_late_start_is_a_problem_where_it_is_measured() {
+        for (late_ms, warm_up_s, is_problem) in [
+            (-3_000, 0, false),
+            (UNNOTICED_LATE_MS, 0, false),
+            (UNNOTICED_LATE_MS + 1, 0, true),
+            (UNNOTICED_LATE_MS + 1, 10, false),
+            (10_000, 10, false),
+            (10_001, 10, true),
+        ] {
+            let told = late_start(late_ms, warm_up_s);
+            assert_eq!(told.is_some(), is_problem, "{late_ms} ms, {warm_up_s} s: {told:?}");
         }
     }
 

@@ -1,18 +1,20 @@
 //! What does not fit together in a scenario. Each message names the key, its value and what is allowed.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use pulselake_generator::{Scenario as GeneratorScenario, ScenarioKind};
 
 use super::figures::{FIGURES, figure};
 use super::plan::{Timetable, generator_config};
 use super::{CatalogKind, PhaseKind, Scenario, StoreKind};
 use crate::load::faults::FaultKind;
-use crate::load::faults::plan::Target;
+use crate::load::faults::plan::{Fault, Target};
 
 /// Any moment does: settings are judged, no log is read.
 const SOME_START_MS: i64 = 1_767_225_600_000;
 /// By then every partition that gets records regularly has got some.
 const FIRST_SKEW_S: u32 = 5;
+/// Some blocks more than anything is held back for.
+const LONGEST_LEAD_S: u32 = 3_600;
 /// A week.
 const LONGEST_S: u32 = 604_800;
 
@@ -87,6 +89,16 @@ fn check_load(scenario: &Scenario) -> anyhow::Result<()> {
         load.cdc || load.changes_per_s.is_none(),
         "load.changes_per_s is the rate of changes: it needs load.cdc = true"
     );
+    if let Some(lead_s) = load.lead_s {
+        ensure!(
+            (1..=LONGEST_LEAD_S).contains(&lead_s),
+            "load.lead_s = {lead_s} has to be 1 to {LONGEST_LEAD_S}; without it a log begins with its first event"
+        );
+    }
+    let duration_s = scenario.duration_s();
+    if let Some(late) = load.scenarios.iter().find(|planned| planned.start_s >= duration_s) {
+        bail!("{late} would never begin: the phases end at {duration_s} s");
+    }
     let timetable = Timetable::of(scenario);
     for stretch in &timetable.stretches {
         generator_config(load, stretch, SOME_START_MS).validate().context("[load]")?;
@@ -104,8 +116,12 @@ fn check_load(scenario: &Scenario) -> anyhow::Result<()> {
         || load.scenarios.iter().any(|scenario| scenario.kind == ScenarioKind::Duplicates);
     // A repeated delivery whose first one was never sent, or went to another partition, would have to be counted.
     ensure!(
-        !repeats || timetable.stretches.len() == 1 && !scenario.faults.touches(Target::Topic),
-        "duplicates need one rate and one number of partitions over all phases: the truth would not be exact"
+        !repeats
+            || timetable.stretches.len() == 1
+                && load.lead_s.is_none()
+                && !scenario.faults.touches(Target::Topic),
+        "duplicates need one rate and one number of partitions over all phases, and no load.lead_s: the truth would not be \
+         exact"
     );
     Ok(())
 }
@@ -149,6 +165,18 @@ fn check_limits(scenario: &Scenario) -> anyhow::Result<()> {
         );
         ensure!(limit.is_finite(), "[limits]: {name} = {limit} has to be a number");
     }
+    // A process that is new has little memory: a leak would look like memory given back.
+    let warm_up_s = f64::from(Timetable::of(scenario).warm_up_s());
+    let is_killed_later = |fault: &Fault| {
+        let last_s = fault.at_s + fault.every_s * f64::from(fault.count - 1) + fault.jitter_s;
+        matches!(fault.kind, FaultKind::EngineKill) && last_s + fault.duration_s > warm_up_s
+    };
+    ensure!(
+        !scenario.limits.contains_key("resident_growth_mib")
+            || !scenario.faults.faults.iter().any(is_killed_later),
+        "[limits]: resident_growth_mib says nothing about an engine that is killed after the warm-up, which ends at \
+         {warm_up_s} s: have each engine_kill before"
+    );
     Ok(())
 }
 
@@ -201,6 +229,18 @@ mod tests {
             ("rate_per_s = 1000", "rate_per_s = 1000\nchanges_per_s = 5", "load.cdc = true"),
             ("rate_per_s = 1000", "rate_per_s = 1000\nvideos = 0", "videos"),
             ("partitions = 4", "partitions = 4\nscenarios = [\"clock_skew\"]", "start_s=5 or later"),
+            ("rate_per_s = 1000", "rate_per_s = 1000\nlead_s = 0", "has to be 1 to 3600"),
+            ("partitions = 4", "partitions = 4\nduplicate_ratio = 0.1\nlead_s = 9", "no load.lead_s"),
+            (
+                "partitions = 4",
+                "partitions = 4\nscenarios = [\"late_events:start_s=35\"]",
+                "would never begin: the phases end at 35 s",
+            ),
+            (
+                "[limits]",
+                "[[faults]]\nkind = \"engine_kill\"\nat_s = 6\n[limits]\nresident_growth_mib = 9",
+                "killed after the warm-up, which ends at 5 s",
+            ),
             ("duration_s = 30", "duration_s = 30\nrate = 2\n[load2]", "load2"),
             ("bronze_p95_s = 10", "bronze_p95_s = nan", "has to be a number"),
             ("bronze_p95_s = 10", "bronze_p96_s = 10", "there are bronze_p50_s"),

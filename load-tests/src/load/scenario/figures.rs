@@ -69,7 +69,7 @@ pub const FIGURES: [Figure; 29] = [
     at_most("lag_max_records", "most records that were sent and not committed at any time after the warm-up"),
     at_most("lag_end_records", "records that were sent and not committed when the last one had been sent"),
     at_most("drain_s", "from the last record sent until all could be read in bronze"),
-    at_most("recovery_s", "longest time from the end of a fault until bronze held a record that it did not hold then"),
+    at_most("recovery_s", "longest time from the end of a fault until every record that was due by then could be read in bronze"),
     at_most("send_delay_max_s", "the furthest that sending fell behind its plan; more than a second means that the load was not what it should be (Kafka alone)"),
     at_most("live_files", "data files that the tables refer to in the end"),
     at_most("live_files_growth", "their mean in the last third of the time less that in the middle third: near 0 where maintenance keeps up"),

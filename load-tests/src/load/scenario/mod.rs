@@ -48,6 +48,9 @@ pub struct Scenario {
     /// The file's text, for the report.
     #[serde(skip)]
     pub text: String,
+    /// Whether the command line asks for a broker of its own.
+    #[serde(skip)]
+    pub is_over_kafka: bool,
 }
 
 /// `[load]`: the generator's settings, and whether changes come along.
@@ -75,6 +78,9 @@ pub struct LoadPlan {
     pub duplicate_ratio: f64,
     /// Share of events that come minutes late.
     pub late_ratio: f64,
+    /// How long before the first event its log begins, seconds: what is held back for minutes comes soon then. The events
+    /// need Kafka for it.
+    pub lead_s: Option<u32>,
     /// Whether the changes of the videos and users come along.
     pub cdc: bool,
     /// New versions of rows per second of each entity; by default one per thousand events.
@@ -94,6 +100,7 @@ impl Default for LoadPlan {
             invalid_ratio: 0.0,
             duplicate_ratio: 0.0,
             late_ratio: 0.0,
+            lead_s: None,
             cdc: false,
             changes_per_s: None,
         }
@@ -234,10 +241,14 @@ impl Scenario {
             Some("it searches for a rate")
         } else if has_other_rates {
             Some("the rate changes from phase to phase")
+        } else if self.load.lead_s.is_some() {
+            Some("its log begins before its first event")
         } else if self.load.changes_per_s.is_some() {
             Some("changes have a rate of their own")
         } else if self.faults.needs_kafka() {
             Some("its faults are about brokers, topics or groups")
+        } else if self.is_over_kafka {
+            Some("--kafka asks for one")
         } else {
             None
         }

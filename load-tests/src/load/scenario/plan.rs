@@ -4,7 +4,9 @@
 //! after the one before; event times stay what the generator made them. A run with one rate is one log from its first
 //! record on: exactly the log that the embedded generator makes of the same settings. Where there are several, each begins
 //! [`LEAD_S`] before its stretch, and only what lies in the stretch is sent: otherwise every stretch would begin with the
-//! few events of a world where nobody has started to watch yet.
+//! few events of a world where nobody has started to watch yet. `load.lead_s` sets another lead, also where there is one log
+//! alone: what is held back for minutes then comes within seconds. What begins with the first event (`start_s=0`) begins
+//! with the lead.
 
 use pulselake_generator::{GeneratorConfig, Scenario as GeneratorScenario};
 
@@ -63,8 +65,9 @@ impl Timetable {
             now_s = to_s;
         }
         let has_several = stretches.len() > 1 || phases.iter().any(|phase| phase.kind == PhaseKind::Search);
+        let lead_s = scenario.load.lead_s.unwrap_or(if has_several { LEAD_S } else { 0 });
         for stretch in &mut stretches {
-            stretch.lead_s = if has_several { LEAD_S } else { 0 };
+            stretch.lead_s = lead_s;
         }
         Self { phases, stretches }
     }
@@ -131,7 +134,8 @@ pub fn generator_config(load: &LoadPlan, stretch: &Stretch, start_ms: i64) -> Ge
 }
 
 /// A generator's scenario whose times count from the run's start, for a log that begins `log_start_s` after it. One that is
-/// over by then stays in the list, behind what is sent of the log: the number of its video follows from its place.
+/// over by then stays in the list, behind what is sent of the log: the number of its video follows from its place. One that
+/// begins with the first record begins with the log, so that the world is like that from its beginning on.
 fn shifted(scenario: &GeneratorScenario, log_start_s: i64, log_length_s: u32) -> GeneratorScenario {
     let start_s = i64::from(scenario.start_s) - log_start_s;
     let is_endless = scenario.length_s == 0;
@@ -139,7 +143,7 @@ fn shifted(scenario: &GeneratorScenario, log_start_s: i64, log_length_s: u32) ->
     if !is_endless && end_s <= 0 {
         return GeneratorScenario { start_s: log_length_s.saturating_add(1), length_s: 1, ..*scenario };
     }
-    let clipped_s = start_s.max(0);
+    let clipped_s = if scenario.start_s == 0 { 0 } else { start_s.max(0) };
     let length_s = if is_endless { 0 } else { end_s - clipped_s };
     let seconds = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
     GeneratorScenario { start_s: seconds(clipped_s), length_s: seconds(length_s), ..*scenario }
@@ -169,6 +173,16 @@ mod tests {
         assert_eq!((config.start_ms, config.seed), (5_000_000, load.seed));
     }
 
+    #[test]
+    fn a_single_log_may_have_a_lead_too() {
+        let head = "name = \"x\"\ndescription = \"d\"\nload.lead_s = 240\n";
+        let with_lead = parse(&format!("{head}phases = [{WARM_UP_AND_STEADY}]"), false).unwrap();
+        let stretches = Timetable::of(&with_lead).stretches;
+        assert_eq!((stretches.len(), stretches[0].lead_s, stretches[0].length_s), (1, 240, 30));
+        assert_eq!(generator_config(&with_lead.load, &stretches[0], 1_000_000).start_ms, 760_000);
+        assert!(with_lead.why_kafka().is_some());
+    }
+
     const WARM_UP_AND_STEADY: &str = r#"{ name = "w", kind = "warm_up", duration_s = 10 }, { name = "s", kind = "steady", duration_s = 20 }"#;
 
     #[test]
@@ -195,6 +209,9 @@ mod tests {
             ("start_s=60,length_s=30", 70, "start_s=0,length_s=20,strength=1"),
             ("start_s=60,length_s=30", 90, "start_s=151,length_s=1,strength=1"),
             ("start_s=60,length_s=0,strength=2", 90, "start_s=0,length_s=0,strength=2"),
+            ("start_s=0,length_s=0", -120, "start_s=0,length_s=0,strength=1"),
+            ("start_s=0,length_s=30", -120, "start_s=0,length_s=150,strength=1"),
+            ("start_s=0,length_s=30", 10, "start_s=0,length_s=20,strength=1"),
         ] {
             assert_eq!(of(&format!("duplicates:{text}"), log_start_s), expected);
         }

@@ -37,7 +37,9 @@ const OUTAGE: FaultKind = FaultKind::CatalogOutage(Manner::Refuse);
 
 #[test]
 fn an_engine_that_notices_nothing_leaves_no_evidence() {
-    let lines = commits(each_second(0, 25), 20);
+    let mut lines = commits(each_second(0, 25), 20);
+    // Neither its own maintenance nor an engine that waits for others is anybody's fault.
+    lines.extend([line(12_000, "maintenance_done", ""), line(13_000, "waiting_for_partitions", "")]);
     let steady = sightings(|at_ms| Figures {
         source_records: at_ms as f64,
         assigned_partitions: 4.0,

@@ -1,12 +1,16 @@
-//! Bronze and quarantine, record by record: each that was sent is in its table once, and nothing else is there.
+//! Bronze and quarantine, record by record: each that was sent is in its table once, and nothing else is there. Bronze also
+//! says of each partition's events what was sent.
 
 use super::findings::Findings;
+use crate::load::run::content::Content;
 use crate::load::run::sent::{Belongs, SentRecords};
 
 /// How often each record was found, by partition and number.
 pub(crate) struct OffsetCheck<'a> {
     sent: &'a SentRecords,
     found: Vec<Vec<u8>>,
+    /// Of each partition, what its rows of bronze say.
+    contents: Vec<u64>,
     bronze_rows: u64,
     quarantine_rows: u64,
 }
@@ -15,15 +19,21 @@ impl<'a> OffsetCheck<'a> {
     pub(crate) fn of(sent: &'a SentRecords) -> Self {
         let counts = (0..sent.partitions()).map(|partition| sent.count_before(partition, 0).0);
         // They lie in memory already, so their number fits.
-        let found = counts.map(|count| vec![0; usize::try_from(count).unwrap_or(usize::MAX)]).collect();
-        Self { sent, found, bronze_rows: 0, quarantine_rows: 0 }
+        let found: Vec<Vec<u8>> =
+            counts.map(|count| vec![0; usize::try_from(count).unwrap_or(usize::MAX)]).collect();
+        let contents = vec![0; found.len()];
+        Self { sent, found, contents, bronze_rows: 0, quarantine_rows: 0 }
     }
 
     /// A row of bronze.
-    pub(crate) fn bronze(&mut self, partition: i32, offset: i64, findings: &mut Findings) {
+    pub(crate) fn bronze(&mut self, partition: i32, offset: i64, content: &Content, findings: &mut Findings) {
         self.bronze_rows += 1;
         match self.sent.find(partition, offset) {
-            Some((number, Belongs::Bronze)) => self.count(partition, number),
+            Some((number, Belongs::Bronze)) => {
+                self.count(partition, number);
+                let sum = &mut self.contents[partition.unsigned_abs() as usize];
+                *sum = sum.wrapping_add(content.digest(offset));
+            }
             Some((_, Belongs::Quarantine(code))) => findings.add(|| {
                 format!(
                     "bronze holds the record at partition {partition}, offset {offset}, which belongs in quarantine as {}",
@@ -70,14 +80,18 @@ impl<'a> OffsetCheck<'a> {
         *found = found.saturating_add(1);
     }
 
-    /// What is missing, and what is there more than once. Rows of bronze and of the quarantine.
+    /// What is missing, what is there more than once, and where events say something else than those that were sent. Rows of
+    /// bronze and of the quarantine.
     pub(crate) fn finish(self, findings: &mut Findings) -> (u64, u64) {
-        for (partition, found) in (0..).zip(&self.found) {
+        for ((partition, found), content) in (0..).zip(&self.found).zip(&self.contents) {
+            // Where rows are missing or doubled, so is what they say.
+            let mut is_complete = true;
             for ((offset, belongs), times) in self.sent.all_of(partition).zip(found) {
                 let table = match belongs {
                     Belongs::Bronze => "bronze",
                     Belongs::Quarantine(_) => "the quarantine",
                 };
+                is_complete &= *times == 1;
                 match times {
                     1 => {}
                     0 => findings.add(|| {
@@ -90,6 +104,14 @@ impl<'a> OffsetCheck<'a> {
                     }),
                 }
             }
+            if is_complete && *content != self.sent.content_of(partition) {
+                findings.add(|| {
+                    format!(
+                        "bronze holds every event of partition {partition}, and one of them has another video, user, type \
+                         or time than it was sent with"
+                    )
+                });
+            }
         }
         (self.bronze_rows, self.quarantine_rows)
     }
@@ -97,7 +119,7 @@ impl<'a> OffsetCheck<'a> {
 
 #[cfg(test)]
 mod tests {
-    use pulselake_generator::{MalformedKind, RecordKind};
+    use pulselake_generator::{LogRecord, MalformedKind, RecordKind};
 
     use super::*;
     use crate::load::run::sent::tests::record;
@@ -114,10 +136,15 @@ mod tests {
     }
 
     fn check(bronze: &[(i32, i64)], quarantine: &[(i32, i64, &str)]) -> Vec<String> {
+        let as_sent = Content::of_record(&record(RecordKind::Event));
+        check_contents(&bronze.iter().map(|place| (*place, as_sent)).collect::<Vec<_>>(), quarantine)
+    }
+
+    fn check_contents(bronze: &[((i32, i64), Content)], quarantine: &[(i32, i64, &str)]) -> Vec<String> {
         let (sent, _) = sent();
         let (mut check, mut findings) = (OffsetCheck::of(&sent), Findings::default());
-        for (partition, offset) in bronze {
-            check.bronze(*partition, *offset, &mut findings);
+        for ((partition, offset), content) in bronze {
+            check.bronze(*partition, *offset, content, &mut findings);
         }
         for (partition, offset, code) in quarantine {
             check.quarantine(*partition, *offset, code, &mut findings);
@@ -132,6 +159,17 @@ mod tests {
     #[test]
     fn each_record_in_its_place_once_is_right() {
         assert_eq!(check(&BRONZE, &[(0, 1, sent().1)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_events_say_counts() {
+        let as_sent = record(RecordKind::Event);
+        let other = LogRecord { user: as_sent.user + 1, ..as_sent };
+        let mut bronze = BRONZE.map(|place| (place, Content::of_record(&as_sent)));
+        bronze[1].1 = Content::of_record(&other);
+        let lines = check_contents(&bronze, &[(0, 1, sent().1)]);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("every event of partition 0, and one of them"), "{lines:?}");
     }
 
     #[test]

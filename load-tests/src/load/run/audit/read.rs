@@ -1,5 +1,7 @@
 //! Reads the tables, and hands their rows to the comparisons.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, anyhow};
 use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use futures::TryStreamExt;
@@ -7,10 +9,11 @@ use pulselake_lake::{Lake, LakeSettings, OpenMode};
 use pulselake_model::tables::LakeTable;
 use pulselake_model::{Entity, WindowCounters};
 
-use super::changes::FoundChanges;
+use super::changes::{FoundChanges, FoundRow, compared_columns};
 use super::findings::Findings;
 use super::offsets::OffsetCheck;
 use super::sums::Sums;
+use crate::load::run::content::Content;
 use crate::load::run::sent::SentRecords;
 
 /// Gold's columns of counts, in the order of the kinds of events.
@@ -34,11 +37,18 @@ impl Tables {
         findings: &mut Findings,
     ) -> anyhow::Result<(u64, u64)> {
         let mut check = OffsetCheck::of(sent);
-        let place = ["source_partition", "source_offset"];
-        self.for_each(LakeTable::RawEvents, &place, |batch| {
+        let columns =
+            ["source_partition", "source_offset", "video_id", "user_id", "event_type", "event_timestamp"];
+        self.for_each(LakeTable::RawEvents, &columns, |batch| {
             let (partitions, offsets) = place_of(batch)?;
+            let videos: &StringArray = column(batch, "video_id")?;
+            let users: &StringArray = column(batch, "user_id")?;
+            let types: &StringArray = column(batch, "event_type")?;
+            let times: &TimestampMicrosecondArray = column(batch, "event_timestamp")?;
             for row in 0..batch.num_rows() {
-                check.bronze(partitions.value(row), offsets.value(row), findings);
+                let (video, user, event_type) = (videos.value(row), users.value(row), types.value(row));
+                let content = Content::of_row(video, user, event_type, times.value(row));
+                check.bronze(partitions.value(row), offsets.value(row), &content, findings);
             }
             Ok(())
         })
@@ -87,25 +97,38 @@ impl Tables {
             Entity::Videos => "video_id",
             Entity::Users => "user_id",
         };
-        let mut found = FoundChanges::default();
-        self.for_each(LakeTable::Dimension(entity), &[key, "source_ts_ms"], |batch| {
+        let [first, second] = compared_columns(entity);
+        let mut rows = Vec::new();
+        self.for_each(LakeTable::Dimension(entity), &[key, "source_ts_ms", first, second], |batch| {
             let keys: &StringArray = column(batch, key)?;
             let times: &Int64Array = column(batch, "source_ts_ms")?;
-            found
-                .rows
-                .extend((0..batch.num_rows()).map(|row| (keys.value(row).to_owned(), times.value(row))));
+            let values: [&StringArray; 2] = [column(batch, first)?, column(batch, second)?];
+            rows.extend((0..batch.num_rows()).map(|row| FoundRow {
+                key: keys.value(row).to_owned(),
+                source_ts_ms: times.value(row),
+                values: values.map(|column| column.is_valid(row).then(|| column.value(row).to_owned())),
+            }));
             Ok(())
         })
         .await?;
-        found.versions = self.count(LakeTable::DimensionHistory(entity), key).await?;
-        found.quarantined = self.count(LakeTable::InvalidChanges(entity), "source_offset").await?;
-        Ok(found)
+        let versions = self.count_by(LakeTable::DimensionHistory(entity), key).await?;
+        let quarantined = self.count_by(LakeTable::InvalidChanges(entity), "error_code").await?;
+        Ok(FoundChanges { rows, versions, quarantined })
     }
 
-    async fn count(&self, table: LakeTable, some_column: &str) -> anyhow::Result<u64> {
-        let mut rows = 0;
-        self.for_each(table, &[some_column], |batch| {
-            rows += batch.num_rows() as u64;
+    /// Rows of a table by the text in a column.
+    async fn count_by(&self, table: LakeTable, name: &str) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut rows = BTreeMap::new();
+        self.for_each(table, &[name], |batch| {
+            let texts: &StringArray = column(batch, name)?;
+            for row in 0..batch.num_rows() {
+                match rows.get_mut(texts.value(row)) {
+                    Some(count) => *count += 1,
+                    None => {
+                        rows.insert(texts.value(row).to_owned(), 1);
+                    }
+                }
+            }
             Ok(())
         })
         .await?;
