@@ -12,7 +12,7 @@ use super::course::Course;
 use super::enough::{self, SentSoMuch};
 use super::figures::{figures, limits};
 use super::latencies::{LatencyCollector, RunTimes, add_changes, event_to_bronze, window_end_to_gold};
-use super::recovery::recovered_after_s;
+use super::recovery::readable_after_s;
 use crate::load::outcome::{AuditOutcome, FORMAT, LatencyOutcome, Machine, PhaseOutcome, RunOutcome};
 use crate::load::scenario::{PhaseKind, Scenario};
 use crate::load::verdict::reasons_to_fail;
@@ -135,7 +135,7 @@ fn note_recoveries(course: &mut Course) {
     let account = course.setup.feed.account().lock();
     let (commits, topic, start_ms) = (&course.commits, &course.setup.topic, course.setup.start_ms);
     for fault in &mut course.faults.outcomes {
-        fault.recovered_after_s = recovered_after_s(commits, topic, &account.sent, start_ms, fault.to_s);
+        fault.recovered_after_s = readable_after_s(commits, topic, &account.sent, start_ms, fault.to_s);
     }
 }
 

@@ -11,6 +11,7 @@ use super::changes::{EntityChanges, WrittenTimes, finish_all};
 use super::feed::FeedStretch;
 use super::fleet::FleetUsage;
 use super::observer::{Observed, Observer, committed, progress};
+use super::recovery::readable_after_s;
 use super::search::{self, Probe};
 use super::setup::Setup;
 use crate::lake_watch::{LOOK_AGAIN, LakeWatch, SeenCommit};
@@ -68,8 +69,9 @@ impl Course {
         let at_start = running.setup.fleet.usage();
         let (phases, probes) = running.send();
         let at_end = running.setup.fleet.usage();
+        let sent_until_s = (Utc::now().timestamp_millis() - running.setup.start_ms) as f64 / 1e3;
         running.wait_for_faults(&faults);
-        let (drain_s, written) = running.drain();
+        let written = running.drain();
         let faults = running.note("faults", faults.finish()).unwrap_or_default();
         running.problems.extend(faults.findings.iter().cloned());
         let finished = running.setup.fleet.finish(FINISH_PATIENCE);
@@ -81,6 +83,9 @@ impl Course {
             Vec::new()
         });
         let usage = [at_start, at_end];
+        let account = setup.feed.account().lock();
+        let drain_s = readable_after_s(&commits, &setup.topic, &account.sent, setup.start_ms, sent_until_s);
+        drop(account);
         Ok(Self { setup, phases, samples, commits, faults, probes, usage, drain_s, written, problems })
     }
 }
@@ -194,7 +199,8 @@ impl Running<'_> {
     fn wait_for_faults(&mut self, faults: &FaultRun) {
         let deadline = Instant::now() + FAULTS_PATIENCE;
         while !faults.is_over() && Instant::now() < deadline {
-            self.wait_until(Utc::now().timestamp_millis() + 100);
+            self.revive();
+            std::thread::sleep(LOOK_AGAIN);
         }
     }
 
@@ -219,30 +225,26 @@ impl Running<'_> {
         self.setup.brokers.is_none() && Utc::now().timestamp_millis() >= end_ms
     }
 
-    /// Waits until the tables have everything: from the last record sent until bronze had all, seconds.
-    fn drain(&mut self) -> (Option<f64>, Vec<WrittenTimes>) {
+    /// Waits until the tables have everything; when the changes were written.
+    fn drain(&mut self) -> Vec<WrittenTimes> {
         let began = Instant::now();
         let times: anyhow::Result<Vec<WrittenTimes>> =
             self.setup.changes.iter().map(EntityChanges::written_times).collect();
         let times = self.note("changes", times).unwrap_or_default();
-        let mut drain_s = None;
         while began.elapsed() < DRAIN_PATIENCE {
             self.revive();
             let seen = self.setup.watch.ask(|commits| self.holds(commits, &times));
             let Some((has_events, has_changes)) = self.note("watching the tables", seen) else {
-                return (drain_s, times);
+                return times;
             };
-            if has_events {
-                drain_s.get_or_insert(began.elapsed().as_secs_f64());
-                if has_changes {
-                    return (drain_s, times);
-                }
+            if has_events && has_changes {
+                return times;
             }
             std::thread::sleep(LOOK_AGAIN);
         }
         let late = format!("{DRAIN_PATIENCE:?} after the last record the tables still miss some");
         self.problems.push(late);
-        (drain_s, times)
+        times
     }
 
     /// Whether the tables hold all events, and all changes.

@@ -1,4 +1,5 @@
-//! How soon a reader was up to date again after a fault: by what could be read in bronze, not by what the engine says.
+//! How soon a reader was up to date after a moment, such as the end of a fault or the last record sent: by what could be read
+//! in bronze, not by what the engine says.
 
 use std::collections::HashMap;
 
@@ -7,10 +8,10 @@ use pulselake_model::tables::LakeTable;
 use super::sent::SentRecords;
 use crate::lake_watch::SeenCommit;
 
-/// Seconds from the end of a fault (`to_s`, seconds since `start_ms`, which is in milliseconds since the epoch) until every
+/// Seconds from a moment (`to_s`, seconds since `start_ms`, which is in milliseconds since the epoch) until every
 /// partition's records due by then could be read in bronze; 0 where they could be read already. `None` when they never
 /// could.
-pub(crate) fn recovered_after_s(
+pub(crate) fn readable_after_s(
     commits: &[SeenCommit],
     topic: &str,
     sent: &SentRecords,
@@ -76,12 +77,12 @@ mod tests {
             commit(LakeTable::RawEvents, 2_500, &[2, 0]),
             commit(LakeTable::RawEvents, 3_750, &[2, 1]),
         ];
-        let of = |to_s| recovered_after_s(&commits, "t", &sent, START_MS, to_s);
+        let of = |to_s| readable_after_s(&commits, "t", &sent, START_MS, to_s);
         assert_eq!(of(0.5), Some(0.0), "nothing was due");
         assert_eq!(of(1.0), Some(0.2));
         assert_eq!(of(2.0), Some(1.75));
         assert_eq!(of(3.9), Some(0.0), "all of it could be read already");
         assert_eq!(of(4.0), None);
-        assert_eq!(recovered_after_s(&commits, "other", &sent, START_MS, 2.0), None);
+        assert_eq!(readable_after_s(&commits, "other", &sent, START_MS, 2.0), None);
     }
 }
