@@ -3,10 +3,10 @@
 //! It tells a registry that does not have a schema from one that could not be asked: the former is an answer
 //! (404 with the protocol's own code), the latter an error, after which asking again may help. Nothing is kept here.
 
-use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use pulselake_model::words_of;
 use reqwest::header::ACCEPT;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -126,7 +126,7 @@ impl SchemaRegistry {
             .build()
             .map_err(|error| RegistryError::Settings {
                 url: settings.url.clone(),
-                reason: words_of(error),
+                reason: words_of(&error.without_url()),
             })?;
         Ok(Self { client, settings })
     }
@@ -142,8 +142,10 @@ impl SchemaRegistry {
         if let Some((user, password)) = &self.settings.credentials {
             request = request.basic_auth(user, Some(password));
         }
-        let unreachable =
-            |error: reqwest::Error| RegistryError::Unreachable { url: url.clone(), reason: words_of(error) };
+        let unreachable = |error: reqwest::Error| RegistryError::Unreachable {
+            url: url.clone(),
+            reason: words_of(&error.without_url()),
+        };
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -194,16 +196,4 @@ fn first_words(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(SHOWN_CHARS).collect()
-}
-
-/// All that an error and its causes say.
-fn words_of(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        words = format!("{words}: {inner}");
-        cause = inner.source();
-    }
-    words
 }

@@ -74,8 +74,6 @@ impl Stage {
             println!("{outcome:?}");
             assert!(!outcome.evidence.is_empty(), "it left no trace: {outcome:?}");
         }
-        let recovered = report.outcomes.iter().all(|outcome| outcome.recovered_after_s.is_some());
-        assert!(recovered, "{:?}", report.outcomes);
         report
     }
 

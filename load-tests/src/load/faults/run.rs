@@ -14,7 +14,7 @@ use super::context::FaultContext;
 use super::evidence::{Scene, evidence};
 use super::plan::{FaultKind, FaultPlan, Target};
 use super::schedule::{Action, Step, schedule};
-use super::sightings::{BRONZE, Figures, LogLine, Sighting, commit_times, lines_of, recovered_after_s};
+use super::sightings::{BRONZE, Figures, LogLine, Sighting, commit_times, lines_of};
 use crate::load::outcome::FaultOutcome;
 use crate::load::run::fleet::EngineNumber;
 
@@ -263,9 +263,10 @@ fn report(state: &State, lines: &[LogLine], started_ms: i64) -> FaultReport {
         let mut traces = happened.notes.clone();
         traces.extend(evidence(&scene));
         let (from_s, to_s) = (since_s(from_ms, started_ms), since_s(to_ms, started_ms));
-        let recovered_after_s = recovered_after_s(&commits, to_ms);
         let kind = kind.name().to_owned();
-        report.outcomes.push(FaultOutcome { kind, from_s, to_s, recovered_after_s, evidence: traces });
+        // What a reader saw, the run knows (`run/recovery.rs`).
+        let outcome = FaultOutcome { kind, from_s, to_s, recovered_after_s: None, evidence: traces };
+        report.outcomes.push(outcome);
     }
     report
 }

@@ -114,12 +114,6 @@ pub(crate) fn commit_times(lines: &[LogLine], table: &str) -> Vec<i64> {
     times
 }
 
-/// From the end of a fault to the first commit after it, seconds.
-pub(crate) fn recovered_after_s(commits: &[i64], to_ms: i64) -> Option<f64> {
-    let next = commits.partition_point(|at_ms| *at_ms <= to_ms);
-    commits.get(next).map(|at_ms| (at_ms - to_ms) as f64 / 1e3)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,13 +139,9 @@ pulselake says goodbye
     }
 
     #[test]
-    fn a_table_has_recovered_with_its_first_rows_after_the_fault() {
+    fn only_commits_of_rows_count() {
         let commits = commit_times(&lines_of(&EngineLog::of(LOG.to_owned()), 0), BRONZE);
         assert_eq!(commits, [START_MS + 1_500, START_MS + 4_000]);
-        assert_eq!(recovered_after_s(&commits, START_MS + 1_000), Some(0.5));
-        assert_eq!(recovered_after_s(&commits, START_MS + 1_500), Some(2.5));
-        assert_eq!(recovered_after_s(&commits, START_MS + 4_000), None);
-        assert_eq!(recovered_after_s(&[], START_MS), None);
     }
 
     #[test]

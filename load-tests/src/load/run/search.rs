@@ -13,8 +13,10 @@ use crate::load::outcome::Sample;
 use crate::load::scenario::SearchPlan;
 use crate::load::scenario::plan::{LEAD_S, PlannedPhase, Stretch};
 
-/// From a decision to the first record of a try, seconds: its first records are made meanwhile.
+/// From a decision to the first record of a try, seconds: its first records are made meanwhile, …
 const PREPARE_S: i64 = 2;
+/// … after those of its lead, of which a busy machine makes so many a second.
+const LEAD_RECORDS_PER_S: f64 = 1e6;
 /// What else than the latency a commit may take.
 const SLACK_S: f64 = 5.0;
 /// How long the engine may take to catch up after a failure.
@@ -71,9 +73,10 @@ pub(crate) fn run(running: &mut Running<'_>, phase: &PlannedPhase) -> (u32, Vec<
     let plan = running.scenario.search.unwrap_or_default();
     let mut number = u32::try_from(running.setup.timetable.stretches.len()).unwrap_or(u32::MAX);
     let (mut known, mut probes) = (Known::default(), Vec::new());
-    running.wait_until(at_ms(running, phase.from_s) - PREPARE_S * 1_000);
+    let lead_s = running.scenario.load.lead_s.unwrap_or(LEAD_S);
+    running.wait_until(at_ms(running, phase.from_s) - prepare_s(plan.from_per_s, lead_s) * 1_000);
     while let Some(rate_per_s) = known.next(&plan) {
-        let from_s = next_second(running).max(phase.from_s);
+        let from_s = second_after(running, prepare_s(rate_per_s, lead_s)).max(phase.from_s);
         if from_s + plan.hold_s > phase.to_s {
             running.problems.push(format!(
                 "the search had no time to try {rate_per_s} records/s: give its phase more than {} s",
@@ -81,17 +84,12 @@ pub(crate) fn run(running: &mut Running<'_>, phase: &PlannedPhase) -> (u32, Vec<
             ));
             break;
         }
-        let stretch = Stretch {
-            number,
-            from_s,
-            length_s: plan.hold_s,
-            rate_per_s,
-            lead_s: running.scenario.load.lead_s.unwrap_or(LEAD_S),
-        };
+        let stretch = Stretch { number, from_s, length_s: plan.hold_s, rate_per_s, lead_s };
         number += 1;
-        running.setup.feed.account().lock().recent_delay_ms = 0;
         let sent = running.send_stretch(&stretch);
         running.note("a try of the search", sent);
+        running.wait_until(at_ms(running, settled_s(&stretch)));
+        running.setup.feed.account().lock().recent_delay_ms = 0;
         running.wait_until(at_ms(running, from_s + plan.hold_s));
         let failure = judge(running, &plan, &stretch);
         known.add(rate_per_s, failure.is_none());
@@ -111,15 +109,26 @@ fn at_ms(running: &Running<'_>, since_start_s: u32) -> i64 {
     running.setup.start_ms + i64::from(since_start_s) * 1_000
 }
 
-fn next_second(running: &Running<'_>) -> u32 {
+/// How long a try has to be prepared before its first record is due, seconds.
+fn prepare_s(rate_per_s: f64, lead_s: u32) -> i64 {
+    // A rate has few digits, and a lead lasts minutes.
+    PREPARE_S + (rate_per_s * f64::from(lead_s) / LEAD_RECORDS_PER_S).ceil() as i64
+}
+
+/// The whole second that is `after_s` from now.
+fn second_after(running: &Running<'_>, after_s: i64) -> u32 {
     let since_ms = Utc::now().timestamp_millis() - running.setup.start_ms;
-    u32::try_from(since_ms.div_euclid(1_000) + PREPARE_S).unwrap_or(0)
+    u32::try_from(since_ms.div_euclid(1_000) + after_s).unwrap_or(0)
+}
+
+/// From here on a try is judged: its first third is left to everybody to settle.
+fn settled_s(stretch: &Stretch) -> u32 {
+    stretch.from_s + stretch.length_s / 3
 }
 
 /// Why a rate was not sustained; `None` when it was.
 fn judge(running: &mut Running<'_>, plan: &SearchPlan, stretch: &Stretch) -> Option<String> {
-    // The first third is left to the engine to settle.
-    let (from_s, to_s) = (stretch.from_s + stretch.length_s / 3, stretch.from_s + stretch.length_s);
+    let (from_s, to_s) = (settled_s(stretch), stretch.from_s + stretch.length_s);
     let behind_s = running.setup.feed.account().lock().recent_delay_ms as f64 / 1e3;
     if behind_s > MAX_SEND_DELAY_S {
         return Some(format!("sending fell {behind_s:.1} s behind: this machine can't make the rate"));
@@ -209,6 +218,14 @@ mod tests {
         let (rates, known) = tried(1e9, &SearchPlan { to_per_s: 3_000.0, ..plan });
         assert_eq!((rates, known.sustained_per_s), (vec![1_000.0, 2_000.0, 3_000.0], Some(3_000.0)));
         assert_eq!(tried(0.0, &plan).1.sustained_per_s, None);
+    }
+
+    #[test]
+    fn a_long_lead_at_a_high_rate_is_made_before_its_time() {
+        assert_eq!(
+            [(100.0, 0), (10_000.0, 120), (400_000.0, 120)].map(|(rate, lead)| prepare_s(rate, lead)),
+            [2, 4, 50]
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! One request and its answer, with every way it can fail told apart.
 
-use std::error::Error;
 use std::time::Duration;
 
+use pulselake_model::words_of;
 use reqwest::header::{ETAG, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use serde::de::DeserializeOwned;
@@ -72,7 +72,7 @@ pub(super) fn client(timeouts: Timeouts, headers: HeaderMap) -> Result<Client, C
         .build()
         .map_err(|error| CatalogError::Setting {
             setting: "uri",
-            reason: format!("can't be used: {}", words_of(error)),
+            reason: format!("can't be used: {}", words_of(&error.without_url())),
         })
 }
 
@@ -81,13 +81,14 @@ pub(super) async fn exchange(
     request: RequestBuilder,
     answer_timeout: Duration,
 ) -> Result<Answer, RestFailure> {
+    // Without the address, which may hold secrets.
     let failed = |error: reqwest::Error| {
         if error.is_connect() || error.is_builder() {
-            RestFailure::NotSent { reason: words_of(error) }
+            RestFailure::NotSent { reason: words_of(&error.without_url()) }
         } else if error.is_timeout() {
             RestFailure::NoAnswer { waited_ms: answer_timeout.as_millis() as u64 }
         } else {
-            RestFailure::Broken { reason: words_of(error) }
+            RestFailure::Broken { reason: words_of(&error.without_url()) }
         }
     };
     let response = request.send().await.map_err(failed)?;
@@ -111,16 +112,4 @@ pub(super) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, RestFailu
         };
         RestFailure::Unreadable { reason: format!("{what}, {place}") }
     })
-}
-
-/// All that an error and its causes say, without the address, which may hold secrets.
-fn words_of(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        words = format!("{words}: {inner}");
-        cause = inner.source();
-    }
-    words
 }

@@ -31,7 +31,7 @@ fn a_fault_without_a_trace_has_no_evidence() {
         kind: "catalog_outage".to_owned(),
         from_s: 1.0,
         to_s: 2.0,
-        recovered_after_s: Some(0.5),
+        recovered_after_s: None,
         evidence: Vec::new(),
     };
     assert_eq!(told.outcomes, [expected]);
