@@ -8,7 +8,7 @@ use pulselake_telemetry::{ActorMetrics, WindowCounts, WindowMetrics, events};
 use pulselake_window::PartitionWindows;
 use tokio::sync::oneshot;
 
-use crate::board::LiveBoard;
+use crate::board_feed::BoardFeed;
 use crate::gold_writer::GoldWriter;
 use crate::heartbeat::Heartbeat;
 use crate::kill_switch::{DeathGuard, FailureClass};
@@ -27,8 +27,8 @@ pub struct AggregatorParts {
     pub windows: PartitionWindows,
     /// The process's gold writer.
     pub gold_writer: Addr<GoldWriter>,
-    /// The live board.
-    pub board: LiveBoard,
+    /// The way to the live board.
+    pub(crate) board: BoardFeed,
     /// Rows at which an early collection is asked for; at twice as many no batch is taken.
     pub max_pending_rows: usize,
     /// The last record of gold's ledger.
@@ -136,7 +136,10 @@ impl Actor for VelocityAggregator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| actor.parts.heartbeat.beat());
+        ctx.run_interval(self.parts.heartbeat_interval, |actor, _| {
+            actor.parts.heartbeat.beat();
+            actor.parts.board.show_size();
+        });
     }
 }
 
@@ -148,7 +151,7 @@ impl Handler<Aggregate> for VelocityAggregator {
         let started = std::time::Instant::now();
         let was_replaying = self.parts.windows.is_replaying();
         let batch = crate::sabotage::aggregated(message.batch);
-        if let Err(error) = self.parts.windows.apply(&batch) {
+        if let Err(error) = self.parts.board.apply(&mut self.parts.windows, &batch) {
             self.parts.guard.fail(FailureClass::Crash, error.to_string());
             self.parts.guard.disarm();
             ctx.stop();
@@ -179,7 +182,12 @@ impl Handler<CloseIdleWindows> for VelocityAggregator {
 
     fn handle(&mut self, _: CloseIdleWindows, _: &mut Self::Context) {
         crate::failpoint::reach("aggregator::close");
-        if !self.parts.windows.is_replaying() && self.parts.windows.close_idle() {
+        if self.parts.windows.is_replaying() {
+            return;
+        }
+        let any_closed = self.parts.windows.close_idle();
+        self.parts.board.idle(&self.parts.windows);
+        if any_closed {
             self.show();
             self.announce();
         }
@@ -203,7 +211,6 @@ impl Handler<TakeFlush> for VelocityAggregator {
         }
         let Some(mut flush) = flush else { return MessageResult(None) };
         crate::sabotage::flushed(self.parts.partition, &mut flush);
-        self.parts.board.add(self.parts.partition, self.parts.key.generation, &flush.rows);
         let lost = self.parts.lost.settle(&mut flush.position);
         MessageResult(Some(TakenFlush { flush, last: self.parts.last, lost }))
     }

@@ -11,11 +11,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod aggregator;
-pub mod board;
+mod board_feed;
+mod board_refill;
+#[cfg(test)]
+mod board_tests;
 mod bronze_open;
 mod bronze_writer;
 mod committer;
 mod consumer;
+pub mod decisions;
 pub mod dimensions;
 mod failpoint;
 mod flush_commit;
@@ -45,7 +49,7 @@ mod stream;
 pub mod supervisor;
 mod watchdog;
 
-pub use board::{LiveBoard, VideoVelocity};
+pub use decisions::{DecisionParts, DecisionSettings, Decisions, DecisionsHandle};
 pub use dimensions::{CachedVideo, DimensionCache, DimensionSettings, DimensionStream, SchemaBook};
 pub use maintenance::{MaintainedTable, Maintenance, MaintenancePace};
 pub use pipeline::Pipeline;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use pulselake_board::LiveBoard;
 use pulselake_decode::DecodeSettings;
 use pulselake_lake::{Lake, WriterOptions};
 use pulselake_source::Source;
 use pulselake_telemetry::{set_assigned_partitions, set_consumer_lag};
 use pulselake_window::WindowSettings;
 
-use crate::board::LiveBoard;
 use crate::recovery::StartError;
 use crate::services::Services;
 use crate::settings::PipelineSettings;

@@ -9,7 +9,7 @@ use arrow::array::{Array, Int64Array, RecordBatch};
 use futures::StreamExt;
 use iceberg::expr::{Predicate, Reference};
 use iceberg::spec::Datum;
-use pulselake_lake::{CommitAction, CommitError, Lake, LakeError};
+use pulselake_lake::{CommitAction, CommitError, Lake, LakeError, TableView};
 use pulselake_ledger::{
     Ledger, LedgerHeads, PartitionLedger, PartitionPlan, RecoveryStop, SourceBounds, SourceFacts,
     plan_identity, plan_partition,
@@ -118,6 +118,8 @@ pub struct Ledgers {
     quarantine: Option<Ledger>,
     bronze: Option<Ledger>,
     gold: Option<Ledger>,
+    /// Gold as its ledger was read from it.
+    gold_view: TableView,
 }
 
 impl Ledgers {
@@ -125,10 +127,16 @@ impl Ledgers {
     /// owner may still be committing.
     pub async fn read(pipeline: &Pipeline) -> Result<Self, LakeError> {
         crate::failpoint::reach_store("recovery::ledgers").await;
-        let gold = pipeline.lake.ledger(LakeTable::VideoStats1Min).await?;
+        let gold_view = pipeline.lake.view(LakeTable::VideoStats1Min).await?;
+        let gold = gold_view.ledger()?;
         let bronze = pipeline.lake.ledger(LakeTable::RawEvents).await?;
         let quarantine = pipeline.lake.ledger(LakeTable::InvalidEventsContent).await?;
-        Ok(Self { quarantine, bronze, gold })
+        Ok(Self { quarantine, bronze, gold, gold_view })
+    }
+
+    /// Gold as it is where a run begins that is planned on these ledgers.
+    pub(crate) fn gold_view(&self) -> &TableView {
+        &self.gold_view
     }
 
     fn all(&self) -> [(&'static str, Option<&Ledger>); 3] {

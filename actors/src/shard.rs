@@ -8,10 +8,13 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures::FutureExt;
 use pulselake_decode::EventDecoder;
+use pulselake_lake::TableView;
 use pulselake_source::{PartitionReader, UNKNOWN_END};
 use pulselake_window::PartitionWindows;
 
 use crate::aggregator::{AggregatorParts, VelocityAggregator};
+use crate::board_feed::{Beginning, BoardFeed};
+use crate::board_refill::BoardRefill;
 use crate::bronze_open::OpenFlush;
 use crate::bronze_writer::{BronzeWriter, BronzeWriterParts};
 use crate::consumer::{ConsumerParts, PartitionConsumer};
@@ -21,7 +24,9 @@ use crate::kill_switch::{DeathGuard, KillSwitch};
 use crate::messages::*;
 use crate::pipeline::Pipeline;
 use crate::prepare::Preparer;
-use crate::recovery::{Ledgers, RecoveredPartition, StartError, answered, panic_message, recover};
+use crate::recovery::{
+    Ledgers, RecoveredPartition, StartError, answer_timeout, answered, panic_message, recover,
+};
 use crate::refill::LostToGold;
 use crate::route::Routing;
 use crate::services::{ServiceAddresses, Services};
@@ -52,7 +57,7 @@ impl RunningShard {
             Ok(outcome) => outcome?,
             Err(panic) => return Err(StartError::Panicked { reason: panic_message(&*panic) }),
         };
-        let Prepared { newest_generation, opened, open } = prepared;
+        let Prepared { newest_generation, gold, opened, open } = prepared;
         let key = GenerationKey { shard, generation: (newest_generation + 1).max(at_least_generation) };
         crate::failpoint::reach("supervisor::before_build");
         let builder = ShardBuilder {
@@ -64,7 +69,12 @@ impl RunningShard {
             kill_switch: KillSwitch::default(),
             heartbeats: Heartbeats::default(),
         };
-        Ok(builder.build(opened, open))
+        let refill = builder.begin_on_board(&opened, gold);
+        let running = builder.build(opened, open);
+        if let Some(missing) = refill {
+            running.arbiter.spawn(missing.run());
+        }
+        Ok(running)
     }
 }
 
@@ -124,6 +134,8 @@ impl StreamRun for RunningShard {
 /// What a generation starts from.
 struct Prepared {
     newest_generation: u64,
+    /// Gold as the partitions were recovered from it.
+    gold: TableView,
     opened: Vec<(RecoveredPartition, Box<dyn PartitionReader>)>,
     open: OpenFlush,
 }
@@ -148,7 +160,7 @@ async fn prepare(
         let reader = reader.map_err(|error| StartError::Runtime { reason: error.to_string() })??;
         opened.push((partition, reader));
     }
-    Ok(Prepared { newest_generation, opened, open })
+    Ok(Prepared { newest_generation, gold: ledgers.gold_view().clone(), opened, open })
 }
 
 /// Puts the actors of one generation together.
@@ -163,6 +175,23 @@ struct ShardBuilder<'a> {
 }
 
 impl ShardBuilder<'_> {
+    /// From here on the board hears this run alone. What gold has for the board is read beside the run.
+    fn begin_on_board(
+        &self,
+        opened: &[(RecoveredPartition, Box<dyn PartitionReader>)],
+        gold: TableView,
+    ) -> Option<BoardRefill> {
+        let board = &self.pipeline.board;
+        let mut closed_through_us = BTreeMap::new();
+        for (recovered, _) in opened {
+            let closed_us = recovered.resume.and_then(|resume| resume.closed_through_us);
+            // What was not closed then is read again, whole.
+            board.begin(recovered.partition, self.key.generation, closed_us);
+            closed_through_us.extend(closed_us.map(|closed_us| (recovered.partition, closed_us)));
+        }
+        BoardRefill::new(board, gold, self.key, &closed_through_us, answer_timeout(&self.pipeline.settings))
+    }
+
     fn build(
         self,
         opened: Vec<(RecoveredPartition, Box<dyn PartitionReader>)>,
@@ -253,12 +282,21 @@ impl ShardBuilder<'_> {
     fn start_aggregator(&self, recovered: &RecoveredPartition) -> Addr<VelocityAggregator> {
         let name = format!("VelocityAggregator of partition {}", recovered.partition);
         let settings = &self.pipeline.settings;
+        let windows =
+            PartitionWindows::new(self.pipeline.windows, recovered.resume, recovered.plan.gold_from);
+        let board = BoardFeed::new(
+            self.pipeline.board.clone(),
+            recovered.partition,
+            self.key.generation,
+            Beginning::of(recovered.resume, recovered.plan.gold_from),
+            &windows,
+        );
         let parts = AggregatorParts {
             partition: recovered.partition,
             key: self.key,
-            windows: PartitionWindows::new(self.pipeline.windows, recovered.resume, recovered.plan.gold_from),
+            windows,
             gold_writer: self.services.gold_writer.clone(),
-            board: self.pipeline.board.clone(),
+            board,
             max_pending_rows: settings.gold_max_pending_rows,
             last: recovered.gold.last,
             lost: LostToGold::new(&recovered.plan, recovered.gold.counts.lost),

@@ -3,6 +3,7 @@
 //! Written per batch and per commit, never per event. Entries of a partition are replaced as a whole when it moves
 //! to another generation.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -51,6 +52,20 @@ pub struct TableStatus {
     pub visible_through_us: Option<i64>,
 }
 
+/// One restart of a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartNote {
+    /// When it was decided upon (ms since the epoch).
+    pub at_ms: i64,
+    /// The shard.
+    pub shard: String,
+    /// What had failed.
+    pub reason: String,
+}
+
+/// Restarts that are remembered with their reasons.
+const KEPT_RESTARTS: usize = 20;
+
 /// What the service is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -84,6 +99,8 @@ struct Inner {
     committed_records: std::sync::atomic::AtomicU64,
     committed_quarantined: std::sync::atomic::AtomicU64,
     restarts: std::sync::atomic::AtomicU64,
+    /// The last ones, the newest last, and how many are left.
+    last_restarts: RwLock<(VecDeque<RestartNote>, Option<usize>)>,
 }
 
 impl Default for EngineStatus {
@@ -112,6 +129,7 @@ impl EngineStatus {
                 committed_records: Default::default(),
                 committed_quarantined: Default::default(),
                 restarts: Default::default(),
+                last_restarts: Default::default(),
             }),
         }
     }
@@ -173,9 +191,27 @@ impl EngineStatus {
         (self.inner.committed_records.load(Relaxed), self.inner.committed_quarantined.load(Relaxed))
     }
 
-    /// Counts one restart of a shard.
-    pub fn count_restart(&self) {
+    /// Counts one restart of a shard; `left`: how many more there may be before the service gives up.
+    pub fn count_restart(&self, shard: &str, reason: &str, left: usize) {
         self.inner.restarts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let note =
+            RestartNote { at_ms: now_us() / 1_000, shard: shard.to_owned(), reason: reason.to_owned() };
+        let mut kept = self.inner.last_restarts.write();
+        kept.0.push_back(note);
+        while kept.0.len() > KEPT_RESTARTS {
+            kept.0.pop_front();
+        }
+        kept.1 = Some(left);
+    }
+
+    /// The last restarts, newest first.
+    pub fn last_restarts(&self) -> Vec<RestartNote> {
+        self.inner.last_restarts.read().0.iter().rev().cloned().collect()
+    }
+
+    /// Restarts that are left before the service gives up, as of the last one; `None` before the first.
+    pub fn restarts_left(&self) -> Option<usize> {
+        self.inner.last_restarts.read().1
     }
 
     /// Restarts since the process started.

@@ -75,6 +75,11 @@ impl DimensionCache {
         found
     }
 
+    /// What is known of a video, without counting a miss: for showing it, not for deciding about it.
+    pub fn peek(&self, video_id: &str) -> Option<CachedVideo> {
+        self.shared.videos.get(video_id).map(|entry| entry.clone())
+    }
+
     /// Videos in the cache.
     pub fn len(&self) -> usize {
         self.shared.videos.len()
@@ -130,7 +135,8 @@ impl DimensionCache {
         self.shared.metrics.holds(self.len());
     }
 
-    fn insert(&self, video_id: &str, video: CachedVideo) {
+    /// Puts one video in, or exchanges it.
+    pub fn insert(&self, video_id: &str, video: CachedVideo) {
         self.shared.videos.insert(video_id.into(), video);
         while self.shared.videos.len() > self.shared.max_videos {
             self.evict_one();

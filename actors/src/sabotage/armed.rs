@@ -79,7 +79,9 @@ pub(crate) fn rows_to_write(table: LakeTable, partition: i32, rows: &RecordBatch
         | LakeTable::DimensionHistory(_)
         | LakeTable::Dimension(_)
         | LakeTable::ExpectedActions
-        | LakeTable::RunManifest => None,
+        | LakeTable::RunManifest
+        | LakeTable::ActionQueue
+        | LakeTable::RuleBaselines => None,
     };
     altered.map_or(Cow::Borrowed(rows), Cow::Owned)
 }

@@ -150,11 +150,12 @@ impl<S: Stream> Supervisor<S> {
         let pause = self.budget.backoff(slot.attempt);
         slot.attempt += 1;
         slot.restart_at = Some(Instant::now() + pause);
-        self.stream.status().count_restart();
+        let name = shard_name(&self.stream, shard);
+        self.stream.status().count_restart(&name, &failure.to_string(), self.budget.left());
         slot.metrics.restarted();
         slot.metrics.restarts_left(self.budget.left());
         events::generation_killed(
-            &shard_name(&self.stream, shard),
+            &name,
             slot.last_generation,
             &failure.to_string(),
             pause,

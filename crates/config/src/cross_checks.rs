@@ -14,7 +14,7 @@ pub(crate) struct Conflict {
 
 /// Everything that does not go together.
 pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
-    let checks: [fn(&Settings) -> Option<Conflict>; 13] = [
+    let checks: [fn(&Settings) -> Option<Conflict>; 14] = [
         kafka_needs_brokers,
         files_need_paths,
         longest_line_holds_a_record,
@@ -28,6 +28,7 @@ pub(crate) fn conflicts(settings: &Settings) -> Vec<Conflict> {
         changes_come_from_a_topic,
         entities_have_topics_of_their_own,
         registry_has_user_and_password,
+        actions_have_a_topic_of_their_own,
     ];
     checks.iter().filter_map(|check| check(settings)).collect()
 }
@@ -152,6 +153,22 @@ fn registry_has_user_and_password(settings: &Settings) -> Option<Conflict> {
     })
 }
 
+fn actions_have_a_topic_of_their_own(settings: &Settings) -> Option<Conflict> {
+    let topic = &settings.decisions.actions_topic;
+    if topic.is_empty() {
+        return None;
+    }
+    let (source, cdc) = (&settings.source, &settings.cdc);
+    let message = if source.kind != SourceKind::Kafka {
+        "set, and only source.kind = \"kafka\" has brokers to send to; leave it empty".to_owned()
+    } else if [&source.topic, &cdc.videos_topic, &cdc.users_topic].contains(&topic) {
+        format!("found {topic:?}, which the engine consumes; allowed is another topic, or empty")
+    } else {
+        return None;
+    };
+    Some(Conflict { keys: &["decisions.actions_topic", "source.kind"], message })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +209,10 @@ mod tests {
         assert_eq!(
             conflict_of(|settings| settings.cdc.schema_registry_user = "me".to_owned()),
             ["cdc.schema_registry_user"]
+        );
+        assert_eq!(
+            conflict_of(|settings| settings.decisions.actions_topic = "content_actions".to_owned()),
+            ["decisions.actions_topic"]
         );
         assert_eq!(conflict_of(|settings| settings.http.bind = "0.0.0.0:9464".to_owned()), ["http.bind"]);
     }

@@ -28,8 +28,8 @@ pub use locations::Locations;
 pub use print::reference_toml;
 pub use secret::{ConnectionUri, MASK, Secret};
 pub use settings::{
-    BronzeSettings, ChangeSettings, DecodeSettings, EngineSettings, FilesSettings, GeneratorSettings,
-    GoldSettings, GroupMode, HttpSettings, KafkaSettings, LakeSettings, LogFormat, LogLevel, LogSettings,
-    MaintenanceSettings, OnDataLoss, RestSettings, S3Settings, Settings, SourceKind, SourceSettings,
-    SupervisionSettings, WindowSettings,
+    BronzeSettings, ChangeSettings, DecisionSettings, DecodeSettings, EngineSettings, FilesSettings,
+    GeneratorSettings, GoldSettings, GroupMode, HttpSettings, KafkaSettings, LakeSettings, LogFormat,
+    LogLevel, LogSettings, MaintenanceSettings, OnDataLoss, QuerySettings, RestSettings, S3Settings,
+    Settings, SourceKind, SourceSettings, SupervisionSettings, WindowSettings,
 };

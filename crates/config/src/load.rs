@@ -113,6 +113,7 @@ fn single_problems(settings: &Settings) -> Vec<(String, String)> {
     // Serialized, secrets are masked: check the true ones.
     for (key, secret) in [
         ("http.token", &settings.http.token),
+        ("http.action_token", &settings.http.action_token),
         ("cdc.schema_registry_password", &settings.cdc.schema_registry_password),
         ("rest.credential", &settings.rest.credential),
         ("rest.token", &settings.rest.token),

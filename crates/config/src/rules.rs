@@ -40,13 +40,15 @@ pub(crate) enum Allowed {
     HttpUrl,
     /// Several texts.
     TextList,
+    /// Several URLs of services, without users in them.
+    UrlList,
     /// Several of the generator's scenarios.
     ScenarioList,
 }
 
 use Allowed::{
     BindAddress, Boolean, CatalogUri, HttpUrl, NonEmptyText, OneOf, OptionalTopic, Ratio, ScenarioList, Text,
-    TextList, Token, Topic,
+    TextList, Token, Topic, UrlList,
 };
 
 const fn integer(min: i128, max: i128, unit: &'static str) -> Allowed {
@@ -116,6 +118,8 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("gold.collect_wait_ms", integer(0, MINUTE_MS, "milliseconds")),
     ("gold.correction_interval_ms", integer(1_000, HOUR_MS, "milliseconds")),
     ("gold.max_pending_rows", integer(1_000, 100_000_000, "rows")),
+    ("board.enabled", Boolean),
+    ("board.max_videos", integer(1_000, 1_000_000_000, "videos")),
     ("cdc.videos_topic", OptionalTopic),
     ("cdc.users_topic", OptionalTopic),
     ("cdc.schema_registry_url", HttpUrl),
@@ -128,6 +132,14 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("cdc.max_columns", integer(20, 10_000, "columns")),
     ("cdc.max_index_keys", integer(1, 1_000_000_000, "keys per entity")),
     ("cdc.max_cached_videos", integer(1, 1_000_000_000, "videos")),
+    ("decisions.enabled", Boolean),
+    ("decisions.rules_file", Text),
+    ("decisions.baseline_file", Text),
+    ("decisions.actions_topic", OptionalTopic),
+    ("decisions.straggler_wait_ms", integer(0, MINUTE_MS, "milliseconds")),
+    ("decisions.max_watermark_lag_ms", integer(1_000, HOUR_MS, "milliseconds")),
+    ("decisions.reload_interval_ms", integer(100, HOUR_MS, "milliseconds")),
+    ("decisions.refresh_interval_ms", integer(100, HOUR_MS, "milliseconds")),
     ("lake.data_dir", NonEmptyText),
     ("lake.catalog_uri", CatalogUri),
     ("lake.catalog_uri_file", Text),
@@ -165,6 +177,15 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("http.bind", BindAddress),
     ("http.token", Token),
     ("http.token_file", Text),
+    ("http.action_token", Token),
+    ("http.action_token_file", Text),
+    ("http.peers", UrlList),
+    ("query.enabled", Boolean),
+    ("query.program", Text),
+    ("query.memory_mib", integer(16, 1_048_576, "MiB")),
+    ("query.max_rows", integer(1, 1_000_000_000, "rows")),
+    ("query.timeout_ms", integer(100, HOUR_MS, "milliseconds")),
+    ("query.max_concurrent", integer(1, 1_024, "queries")),
     ("log.format", OneOf(&["text", "json"])),
     ("log.level", OneOf(&["error", "warn", "info", "debug", "trace"])),
 ];
@@ -196,8 +217,9 @@ pub(crate) fn check(key: &str, value: &Value) -> Result<(), String> {
 }
 
 /// The settings that are secrets.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "http.token",
+    "http.action_token",
     "cdc.schema_registry_password",
     "rest.credential",
     "rest.token",
@@ -291,6 +313,9 @@ impl Allowed {
             CatalogUri => value.as_str().is_some_and(is_catalog_uri),
             HttpUrl => value.as_str().is_some_and(|url| url.is_empty() || is_http_url(url)),
             TextList => value.as_array().is_some_and(|list| list.iter().all(|item| item.as_str().is_some())),
+            UrlList => value
+                .as_array()
+                .is_some_and(|list| list.iter().all(|item| item.as_str().is_some_and(is_http_url))),
             ScenarioList => value.as_array().is_some_and(|list| {
                 list.len() <= pulselake_generator::config::MAX_SCENARIOS
                     && list
@@ -307,7 +332,7 @@ impl Allowed {
             Self::Integer { .. } => text.trim().replace('_', "").parse::<i64>().ok().map(Value::from),
             Ratio(_) => text.trim().parse::<f64>().ok().map(Value::from),
             Boolean => text.trim().parse::<bool>().ok().map(Value::from),
-            TextList => Some(parse_list(text)),
+            TextList | UrlList => Some(parse_list(text)),
             ScenarioList => Some(parse_scenarios(text)),
             OneOf(_) | Text | NonEmptyText | Topic | OptionalTopic | Token | BindAddress | CatalogUri
             | HttpUrl => None,
@@ -394,6 +419,9 @@ impl fmt::Display for Allowed {
                 formatter.write_str("http://… or https://… without user, query and fragment, or empty")
             }
             TextList => formatter.write_str("a list of texts"),
+            UrlList => {
+                formatter.write_str("a list of http://… or https://… without user, query and fragment")
+            }
             ScenarioList => formatter.write_str(
                 "a list of at most 64 texts such as \"late_events:start_s=60,length_s=600,strength=1\"",
             ),

@@ -1,4 +1,4 @@
-//! Secrets that lie in files of their own, as orchestrators mount them: `http.token_file`, `lake.catalog_uri_file`,
+//! Secrets that lie in files of their own, as orchestrators mount them: `http.token_file`, `http.action_token_file`, `lake.catalog_uri_file`,
 //! `cdc.schema_registry_password_file`, `rest.credential_file`, `rest.token_file`, `s3.secret_access_key_file`,
 //! and any librdkafka property with `_file` behind its name.
 
@@ -14,6 +14,7 @@ pub(crate) fn resolve(settings: &mut Settings) -> Vec<(String, String)> {
     let cdc = &mut settings.cdc;
     for (key, secret, file) in [
         ("http.token", &mut settings.http.token, &settings.http.token_file),
+        ("http.action_token", &mut settings.http.action_token, &settings.http.action_token_file),
         (
             "cdc.schema_registry_password",
             &mut cdc.schema_registry_password,

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn each_decision_has_its_expiry() {
         let expiry_min = |decision| {
-            let verdict = Verdict { decision, reasons: Vec::new() };
+            let verdict = Verdict { decision, reasons: Vec::new(), waits_for_plays: false };
             let action =
                 Action::new(&Rules::default(), "v_1", 0, Metrics30m::default(), verdict, 7 * MINUTE_US)?;
             assert_eq!((action.decided_at_us, action.window_end_us()), (7 * MINUTE_US, MINUTE_US));

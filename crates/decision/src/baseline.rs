@@ -19,7 +19,7 @@ pub const IMPRESSIONS_PERCENTILE: u8 = 40;
 /// Where thresholds come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThresholdOrigin {
-    /// Constants, until something was observed.
+    /// Constants, until something was observed: of the program or of a file.
     Seed,
     /// All observed rows.
     Global,
@@ -108,6 +108,11 @@ impl Baseline {
     /// [`Thresholds::SEED`] for every video.
     pub fn seed() -> Self {
         Self { global: Thresholds::SEED, cohorts: BTreeMap::new() }
+    }
+
+    /// Of thresholds that are there already: a file's, or a table's.
+    pub fn new(global: Thresholds, cohorts: BTreeMap<Cohort, Thresholds>) -> Self {
+        Self { global, cohorts }
     }
 
     /// From observed rows: those with at least [`MIN_SAMPLE_IMPRESSIONS`] are the sample. In whatever order they come, it

@@ -1,6 +1,10 @@
 //! The table of decisions: the first row that matches.
+//!
+//! Between the rows for BOOST and REVIEW stands [`crate::maturity`]: a REVIEW that is only a matter of time waits.
 
-use crate::{Metrics30m, Rules, Thresholds};
+use crate::maturity::is_immature;
+use crate::minutes::plays_since;
+use crate::{MINUTE_US, Metrics30m, Rules, Thresholds, VideoMinutes, rolling_30m};
 
 /// What to do about a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +96,8 @@ pub struct VideoFacts<'a> {
     pub upload_time_us: Option<i64>,
     /// `active`, or anything else.
     pub status: Option<&'a str>,
+    /// How long it lasts, milliseconds. A row without it is complete: it says only how long plays may run.
+    pub duration_ms: Option<i64>,
 }
 
 impl VideoFacts<'_> {
@@ -110,37 +116,65 @@ pub struct Verdict {
     pub decision: DecisionType,
     /// Why. A REVIEW whose gate failed for too few plays alone has HIGH_VELOCITY_P90 and nothing else: no code stands for that.
     pub reasons: Vec<ReasonCode>,
+    /// Of NO_ACTION: whether it would be a REVIEW, had its plays had time to end ([`crate::maturity`]).
+    pub waits_for_plays: bool,
 }
 
 impl Verdict {
-    const NO_ACTION: Verdict = Verdict { decision: DecisionType::NoAction, reasons: Vec::new() };
+    const NO_ACTION: Verdict =
+        Verdict { decision: DecisionType::NoAction, reasons: Vec::new(), waits_for_plays: false };
+
+    fn of(decision: DecisionType, reasons: Vec<ReasonCode>) -> Self {
+        Self { decision, reasons, waits_for_plays: false }
+    }
 }
 
 /// Decides about one video at `as_of_us` (the end of the last minute that `metrics` hold; its age counts from there).
 ///
 /// `video` is its row of the dimension, `None` where there is none: a video that is unknown, incomplete or not active is
 /// left alone, whatever its numbers.
+///
+/// `recent_plays` gives the starts of playback of the video's minutes from a moment on, up to the one that is decided about
+/// ([`plays_since`]). It is asked only when a REVIEW hangs on it; [`decide_minute`] does it all from counts per minute.
 pub fn decide(
     rules: &Rules,
     thresholds: &Thresholds,
     metrics: &Metrics30m,
     video: Option<&VideoFacts<'_>>,
     as_of_us: i64,
+    recent_plays: impl FnOnce(i64) -> i64,
 ) -> Verdict {
-    let Some(upload_time_us) = video.and_then(VideoFacts::upload_time_if_eligible) else {
-        return Verdict::NO_ACTION;
-    };
+    let eligible = video.and_then(|facts| Some((facts, facts.upload_time_if_eligible()?)));
+    let Some((facts, upload_time_us)) = eligible else { return Verdict::NO_ACTION };
     let passes_gate = metrics.passes_gate(rules);
     if is_candidate(rules, thresholds, metrics) {
+        if is_immature(rules, metrics, facts.duration_ms, as_of_us, recent_plays) {
+            return Verdict { waits_for_plays: true, ..Verdict::NO_ACTION };
+        }
         return candidate_verdict(rules, metrics, passes_gate);
     }
     let is_new = as_of_us.saturating_sub(upload_time_us) <= rules.max_rescue_age_us;
     let is_under_exposed = metrics.impressions as f64 <= thresholds.impressions_p40;
     if passes_gate && is_new && is_under_exposed {
         let reasons = vec![ReasonCode::GatePass, ReasonCode::NewUploadLt60m, ReasonCode::UnderExposedP40];
-        return Verdict { decision: DecisionType::Rescue, reasons };
+        return Verdict::of(DecisionType::Rescue, reasons);
     }
     Verdict::NO_ACTION
+}
+
+/// Decides about one video at the end of the minute that starts at `minute_us`, from its counts per minute; with the metrics
+/// that it was decided on. Minutes that come later don't count.
+pub fn decide_minute(
+    rules: &Rules,
+    thresholds: &Thresholds,
+    video: Option<&VideoFacts<'_>>,
+    minutes: &VideoMinutes,
+    minute_us: i64,
+) -> (Metrics30m, Verdict) {
+    let metrics = Metrics30m::of(&rolling_30m(minutes, minute_us));
+    let recent_plays = |since_us| plays_since(minutes, since_us, minute_us);
+    let verdict = decide(rules, thresholds, &metrics, video, minute_us + MINUTE_US, recent_plays);
+    (metrics, verdict)
 }
 
 fn is_candidate(rules: &Rules, thresholds: &Thresholds, metrics: &Metrics30m) -> bool {
@@ -151,7 +185,7 @@ fn candidate_verdict(rules: &Rules, metrics: &Metrics30m, passes_gate: bool) -> 
     let mut reasons = vec![ReasonCode::HighVelocityP90];
     if passes_gate {
         reasons.push(ReasonCode::GatePass);
-        return Verdict { decision: DecisionType::Boost, reasons };
+        return Verdict::of(DecisionType::Boost, reasons);
     }
     if metrics.completion_rate < rules.min_completion_rate {
         reasons.push(ReasonCode::LowCompletion);
@@ -159,5 +193,5 @@ fn candidate_verdict(rules: &Rules, metrics: &Metrics30m, passes_gate: bool) -> 
     if metrics.skip_rate > rules.max_skip_rate {
         reasons.push(ReasonCode::HighSkip);
     }
-    Verdict { decision: DecisionType::Review, reasons }
+    Verdict::of(DecisionType::Review, reasons)
 }

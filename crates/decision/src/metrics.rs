@@ -16,6 +16,10 @@ pub struct Metrics30m {
     pub impressions: i64,
     /// Starts of playback.
     pub play_start: i64,
+    /// Starts of playback less those that have ended: `play_start − play_finish − skips`, 0 where that is negative. Plays
+    /// that began before the 30 minutes and ended within them are set off against the running ones, so that it is about 0
+    /// for a steady pace.
+    pub unended_plays: i64,
     /// (likes + 5 · shares) / max(impressions, 100).
     pub velocity: f64,
     /// Finished plays / max(play_start, 1). Above 1 where plays began before the 30 minutes.
@@ -30,13 +34,15 @@ impl Metrics30m {
         let count = |kind: EventType| sums.by_type[kind as usize];
         let (impressions, play_start) = (count(EventType::Impression), count(EventType::PlayStart));
         let liking = count(EventType::Like) + SHARE_WEIGHT * count(EventType::Share);
+        let (finished, skipped) = (count(EventType::PlayFinish), count(EventType::Skip));
         let plays = play_start.max(1);
         Self {
             impressions,
             play_start,
+            unended_plays: (play_start - finished - skipped).max(0),
             velocity: ratio(liking, impressions.max(LEAST_IMPRESSIONS)),
-            completion_rate: ratio(count(EventType::PlayFinish), plays),
-            skip_rate: ratio(count(EventType::Skip), plays),
+            completion_rate: ratio(finished, plays),
+            skip_rate: ratio(skipped, plays),
         }
     }
 
@@ -77,6 +83,14 @@ mod tests {
         assert_eq!((metrics.completion_rate, metrics.skip_rate), (2.0, 3.0));
         let metrics = Metrics30m::of(&sums([0, 40, 22, 0, 0, 14]));
         assert_eq!((metrics.play_start, metrics.completion_rate, metrics.skip_rate), (40, 0.55, 0.35));
+    }
+
+    #[test]
+    fn plays_that_have_not_ended_are_what_is_left_of_the_started_ones() {
+        for (play_start, play_finish, skips, unended) in [(40, 22, 14, 4), (40, 0, 0, 40), (3, 4, 2, 0)] {
+            let metrics = Metrics30m::of(&sums([0, play_start, play_finish, 0, 0, skips]));
+            assert_eq!(metrics.unended_plays, unended);
+        }
     }
 
     #[test]

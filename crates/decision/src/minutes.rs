@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pulselake_model::WindowCounters;
+use pulselake_model::{EventType, WindowCounters};
 
 /// A minute in microseconds.
 pub const MINUTE_US: i64 = 60_000_000;
@@ -24,6 +24,16 @@ pub fn rolling_30m(minutes: &VideoMinutes, minute_start_us: i64) -> WindowCounte
     sum
 }
 
+/// Starts of playback in the minutes from the first that begins at or after `since_us` to the one at `minute_start_us`: what
+/// [`crate::decide`] asks for.
+pub fn plays_since(minutes: &VideoMinutes, since_us: i64, minute_start_us: i64) -> i64 {
+    if since_us > minute_start_us {
+        return 0;
+    }
+    let counted = minutes.range(since_us..=minute_start_us);
+    counted.map(|(_, counters)| counters.by_type[EventType::PlayStart as usize]).sum()
+}
+
 /// The first minute whose 30 minutes lie whole at or after `from_us`. Before it, missing data would look like a video
 /// that nobody sees.
 pub fn first_covered_minute(from_us: i64) -> i64 {
@@ -34,7 +44,6 @@ pub fn first_covered_minute(from_us: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use pulselake_model::EventType;
 
     use super::*;
 
@@ -61,6 +70,16 @@ mod tests {
         seen.add(EventType::PlayFinish, 7_000);
         let minutes: VideoMinutes = [(0, seen), (MINUTE_US, seen)].into();
         assert_eq!(rolling_30m(&minutes, MINUTE_US).watch_time_sum_ms, 14_000);
+    }
+
+    #[test]
+    fn plays_are_counted_by_whole_minutes_up_to_the_decided_one() {
+        let mut played = WindowCounters::default();
+        played.by_type[EventType::PlayStart as usize] = 5;
+        let minutes: VideoMinutes = (0..4).map(|minute| (minute * MINUTE_US, played)).collect();
+        for (since_us, plays) in [(0, 15), (1, 10), (MINUTE_US, 10), (2 * MINUTE_US, 5), (i64::MAX, 0)] {
+            assert_eq!(plays_since(&minutes, since_us, 2 * MINUTE_US), plays, "since {since_us}");
+        }
     }
 
     #[test]

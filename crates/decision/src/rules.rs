@@ -16,6 +16,12 @@ pub struct Rules {
     pub min_play_starts: i64,
     /// A candidate has at least these impressions.
     pub min_candidate_impressions: i64,
+    /// Maturity: a low completion rate is taken at its word when at most this share of the plays may still be running.
+    /// 1 takes every one at its word.
+    pub max_running_share: f64,
+    /// Maturity: no play is taken to be running longer than this, and one of a video of unknown duration as long,
+    /// microseconds.
+    pub max_play_us: i64,
     /// A video that was uploaded at most so long ago is new, microseconds.
     pub max_rescue_age_us: i64,
     /// How long a BOOST is good for, microseconds.
@@ -29,8 +35,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The version of [`Rules::default`].
-    pub const DEFAULT_VERSION: &str = "rules-1";
+    /// The version of [`Rules::default`]. `rules-1` was without maturity.
+    pub const DEFAULT_VERSION: &str = "rules-2";
 }
 
 impl Default for Rules {
@@ -41,6 +47,8 @@ impl Default for Rules {
             max_skip_rate: 0.35,
             min_play_starts: 30,
             min_candidate_impressions: 100,
+            max_running_share: 0.2,
+            max_play_us: 5 * MINUTE_US,
             max_rescue_age_us: 60 * MINUTE_US,
             boost_expiry_us: 15 * MINUTE_US,
             review_expiry_us: 30 * MINUTE_US,

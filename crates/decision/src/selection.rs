@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::{
-    Action, MINUTE_US, Metrics30m, Rules, Thresholds, VideoFacts, VideoMinutes, decide, rolling_30m,
-};
+use crate::{Action, MINUTE_US, Rules, Thresholds, VideoFacts, VideoMinutes, decide_minute};
 
 /// One action per (video, window): RESCUE before REVIEW before BOOST, among equals the one decided last (of two decided
 /// at the same moment, the later in `actions`). Ordered by video, then window.
@@ -31,7 +29,8 @@ pub fn is_cooled_down(rules: &Rules, last_window_start_us: Option<i64>, window_s
 }
 
 /// The actions that one video's counts lead to, when it is decided about at the end of each of its minutes from
-/// `first_minute_us` on, the cooldown kept. A minute without events is not decided about: it has no row.
+/// `first_minute_us` on, the cooldown kept. A minute without events is not decided about: it has no row. One whose plays
+/// have not had time to end ([`crate::maturity`]) begins no cooldown.
 pub fn actions_of_video(
     rules: &Rules,
     thresholds: &Thresholds,
@@ -46,10 +45,8 @@ pub fn actions_of_video(
         if !is_cooled_down(rules, last_us, minute_us) {
             continue;
         }
-        let metrics = Metrics30m::of(&rolling_30m(minutes, minute_us));
-        let as_of_us = minute_us + MINUTE_US;
-        let verdict = decide(rules, thresholds, &metrics, video, as_of_us);
-        actions.extend(Action::new(rules, video_id, minute_us, metrics, verdict, as_of_us));
+        let (metrics, verdict) = decide_minute(rules, thresholds, video, minutes, minute_us);
+        actions.extend(Action::new(rules, video_id, minute_us, metrics, verdict, minute_us + MINUTE_US));
     }
     actions
 }

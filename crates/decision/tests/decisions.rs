@@ -15,8 +15,14 @@ const THRESHOLDS: Thresholds = Thresholds { velocity_p90: 0.25, impressions_p40:
 const NOW_US: i64 = 1_770_458_460_000_000;
 
 /// Rises, and passes the gate, each by exactly as much as it takes.
-const AT_THE_BOUNDS: Metrics30m =
-    Metrics30m { impressions: 100, play_start: 30, velocity: 0.25, completion_rate: 0.55, skip_rate: 0.35 };
+const AT_THE_BOUNDS: Metrics30m = Metrics30m {
+    impressions: 100,
+    play_start: 30,
+    unended_plays: 0,
+    velocity: 0.25,
+    completion_rate: 0.55,
+    skip_rate: 0.35,
+};
 
 fn uploaded(age_us: i64) -> VideoFacts<'static> {
     VideoFacts {
@@ -24,15 +30,16 @@ fn uploaded(age_us: i64) -> VideoFacts<'static> {
         region: Some("de"),
         upload_time_us: Some(NOW_US - age_us),
         status: Some("active"),
+        duration_ms: None,
     }
 }
 
 fn verdict_of(metrics: &Metrics30m, video: &VideoFacts<'_>) -> Verdict {
-    decide(&Rules::default(), &THRESHOLDS, metrics, Some(video), NOW_US)
+    decide(&Rules::default(), &THRESHOLDS, metrics, Some(video), NOW_US, |_| metrics.play_start)
 }
 
 fn verdict(decision: DecisionType, reasons: &[ReasonCode]) -> Verdict {
-    Verdict { decision, reasons: reasons.to_vec() }
+    Verdict { decision, reasons: reasons.to_vec(), waits_for_plays: false }
 }
 
 #[test]
@@ -40,7 +47,7 @@ fn an_unknown_incomplete_or_inactive_video_is_left_alone() {
     let known = uploaded(0);
     assert_eq!(verdict_of(&AT_THE_BOUNDS, &known).decision, Boost);
     let rules = Rules::default();
-    assert_eq!(decide(&rules, &THRESHOLDS, &AT_THE_BOUNDS, None, NOW_US), verdict(NoAction, &[]));
+    assert_eq!(decide(&rules, &THRESHOLDS, &AT_THE_BOUNDS, None, NOW_US, |_| 0), verdict(NoAction, &[]));
     for video in [
         VideoFacts { category: None, ..known },
         VideoFacts { category: Some(""), ..known },
@@ -225,7 +232,8 @@ proptest! {
         age_min in 50_i64..70,
         is_active in any::<bool>(),
     ) {
-        let metrics = Metrics30m { impressions, play_start, velocity, completion_rate, skip_rate };
+        let metrics =
+            Metrics30m { impressions, play_start, unended_plays: 0, velocity, completion_rate, skip_rate };
         let status = Some(if is_active { "active" } else { "banned" });
         let video = VideoFacts { status, ..uploaded(age_min * MINUTE_US) };
         let gate = completion_rate >= 0.55 && skip_rate <= 0.35 && play_start >= 30;

@@ -49,11 +49,7 @@ impl Lake {
             CommitError::Stopped { source, files_may_be_deleted }
         });
         if error.files_may_be_deleted() {
-            for file in &files {
-                if let Err(problem) = self.delete_file(table, file.file_path()).await {
-                    tracing::warn!(path = file.file_path(), error = %problem, "could not delete a file of a refused commit");
-                }
-            }
+            self.discard_files(table, &files).await;
         }
         Err(error)
     }

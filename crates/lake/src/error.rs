@@ -240,15 +240,15 @@ pub enum CommitError {
 
 impl CommitError {
     /// What the commit layer said. `refused`: what the guard's refusal means, and whether the files may be deleted.
-    pub(crate) fn of_failure<R>(
+    pub(crate) fn of_failure<R, E: From<Self>>(
         table: LakeTable,
         failure: CommitFailure<R>,
-        refused: impl FnOnce(R, bool) -> Self,
-    ) -> Self {
+        refused: impl FnOnce(R, bool) -> E,
+    ) -> E {
         let name = || table.full_name().to_string();
-        match failure {
+        let error = match failure {
             CommitFailure::Refused { refusal, files_may_be_deleted } => {
-                refused(refusal, files_may_be_deleted)
+                return refused(refusal, files_may_be_deleted);
             }
             CommitFailure::Conflict { conflict, files_may_be_deleted } => Self::Failed {
                 table: name(),
@@ -261,7 +261,8 @@ impl CommitError {
             CommitFailure::OutcomeUnknown { source } => {
                 Self::OutcomeUnknown { table: name(), source: source.into() }
             }
-        }
+        };
+        error.into()
     }
 
     /// Whether the request's data files are certainly not referred to by any snapshot.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use iceberg::expr::Predicate;
-use iceberg::spec::{FormatVersion, TableMetadata};
+use iceberg::spec::{DataFile, FormatVersion, TableMetadata};
 use iceberg::table::Table;
 use iceberg::{Runtime, TableIdent};
 use parking_lot::Mutex;
@@ -167,6 +167,15 @@ impl Lake {
     pub async fn delete_file(&self, table: LakeTable, location: &str) -> Result<(), LakeError> {
         let known = self.last_known(table).await?;
         known.file_io().delete(location).await.map_err(LakeError::iceberg("delete", location))
+    }
+
+    /// Deletes the files of a commit that is certainly in no snapshot. What resists is logged, and the janitor's.
+    pub(crate) async fn discard_files(&self, table: LakeTable, files: &[DataFile]) {
+        for file in files {
+            if let Err(error) = self.delete_file(table, file.file_path()).await {
+                tracing::warn!(path = file.file_path(), %error, "could not delete a file of a refused commit");
+            }
+        }
     }
 
     /// Whether the files of a table that was committed to lie there. Metadata of a table without a commit may stem from

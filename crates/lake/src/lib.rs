@@ -4,7 +4,8 @@
 //! - A commit lands whole or not at all, and at most once per `commit_id` ([`Lake::append`]): the decision to commit
 //!   is `pulselake_ledger`'s, taken anew on every attempt; the rest is the commit layer's (`pulselake_commit`).
 //! - A file that a commit could refer to is on disk, whole, before the catalog knows of it ([`storage`]).
-//! - Tables without a ledger are appended to by [`Lake::append_rows`].
+//! - Tables without a ledger are appended to by [`Lake::append_rows`], or upserted by their key on the snapshot that was
+//!   read, never on another ([`Lake::upsert_rows`]).
 //! - Nothing is deleted while the outcome of a commit is unknown.
 //! - Metadata stays small: a commit drops the entries of snapshots beyond [`CommitLimits::max_snapshots`] (oldest first,
 //!   never one of the newest of the current ancestry), merges small manifests, and deletes the metadata files that fell
@@ -26,6 +27,7 @@ mod rewind;
 mod settings;
 mod shape_guard;
 mod tables;
+mod upsert;
 mod view;
 pub mod writer;
 
@@ -35,9 +37,11 @@ pub use error::{CommitAction, CommitError, LakeError};
 pub use lake::{Lake, OpenMode};
 pub use overview::TableOverview;
 pub use pulselake_commit::{CommitLimits, failpoint};
+pub use pulselake_read::RowFilter;
 pub use pulselake_store::local as storage;
 pub use rewind::RewindReport;
 pub use settings::{LakeSettings, Place};
-pub use tables::{FORMAT_PROPERTY, FORMAT_VERSION, ident as table_ident};
+pub use tables::{FORMAT_PROPERTY, FORMAT_VERSION, iceberg_schema, ident as table_ident};
+pub use upsert::{UpsertError, Upserted};
 pub use view::{BatchStream, TableView};
 pub use writer::{TableWriter, WriterOptions, hour_partitions, prefix_within_partition_cap};

@@ -13,7 +13,7 @@ use iceberg::spec::{
 use iceberg::{Error, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use pulselake_model::tables::LakeTable;
-use pulselake_model::{Entity, qa, schema};
+use pulselake_model::{Entity, decisions, qa, schema};
 
 use crate::LakeError;
 
@@ -35,6 +35,8 @@ pub(crate) fn model_schema(table: LakeTable) -> ArrowSchemaRef {
         LakeTable::VideoStats1Min => schema::gold_video_stats(),
         LakeTable::ExpectedActions => qa::expected_actions(),
         LakeTable::RunManifest => qa::run_manifest(),
+        LakeTable::ActionQueue => decisions::action_queue(),
+        LakeTable::RuleBaselines => decisions::rule_baselines(),
     }
 }
 
@@ -55,8 +57,11 @@ pub(crate) fn partition_fields(table: LakeTable) -> &'static [(&'static str, &'s
         LakeTable::DimensionHistory(Entity::Users) | LakeTable::Dimension(Entity::Users) => {
             &[("user_id", "user_id_bucket", Transform::Bucket(KEY_BUCKETS))]
         }
-        // A few rows a run.
-        LakeTable::ExpectedActions | LakeTable::RunManifest => &[],
+        // A few rows a run, a minute, or a day.
+        LakeTable::ExpectedActions
+        | LakeTable::RunManifest
+        | LakeTable::ActionQueue
+        | LakeTable::RuleBaselines => &[],
     }
 }
 
@@ -70,7 +75,9 @@ pub(crate) fn dimension_of(table: LakeTable) -> Option<Entity> {
         | LakeTable::VideoStats1Min
         | LakeTable::InvalidChanges(_)
         | LakeTable::ExpectedActions
-        | LakeTable::RunManifest => None,
+        | LakeTable::RunManifest
+        | LakeTable::ActionQueue
+        | LakeTable::RuleBaselines => None,
     }
 }
 
@@ -104,11 +111,11 @@ pub fn ident(table: LakeTable) -> TableIdent {
 }
 
 /// The Iceberg schema: field ids are 1, 2, … in column order, then those of list elements, as a catalog gives them out
-/// that assigns them itself. A dimension's key is its identifier.
-pub(crate) fn iceberg_schema(table: LakeTable) -> iceberg::Result<Schema> {
+/// that assigns them itself. The key of a table that is upserted is its identifier.
+pub fn iceberg_schema(table: LakeTable) -> iceberg::Result<Schema> {
     let schema = arrow_schema_to_schema_auto_assign_ids(&model_schema(table))?;
-    let LakeTable::Dimension(entity) = table else { return Ok(schema) };
-    let key = schema.field_id_by_name(entity.key_column());
+    let Some(key_column) = table.key_column() else { return Ok(schema) };
+    let key = schema.field_id_by_name(key_column);
     schema.into_builder().with_identifier_field_ids(key).build()
 }
 
@@ -136,11 +143,13 @@ fn sort_order(table: LakeTable, schema: &Schema) -> iceberg::Result<Option<SortO
             &[entity.key_column(), "source_position", "source_position_minor", "source_ts_ms"]
         }
         LakeTable::Dimension(entity) => &[entity.key_column()],
+        LakeTable::ActionQueue => &["action_id"],
         LakeTable::InvalidEventsContent
         | LakeTable::RawEvents
         | LakeTable::InvalidChanges(_)
         | LakeTable::ExpectedActions
-        | LakeTable::RunManifest => return Ok(None),
+        | LakeTable::RunManifest
+        | LakeTable::RuleBaselines => return Ok(None),
     };
     let fields = columns.iter().filter_map(|column| schema.field_by_name(column)).map(|field| SortField {
         source_id: field.id,

@@ -10,6 +10,7 @@ use iceberg::expr::Predicate;
 use iceberg::table::Table;
 use pulselake_ledger::Ledger;
 use pulselake_model::tables::LakeTable;
+use pulselake_read::{BytesRead, RowFilter, read_rows};
 
 use crate::lake::trusted_ledger;
 use crate::{Lake, LakeError};
@@ -56,6 +57,13 @@ impl TableView {
     pub async fn read(&self, columns: &[&str]) -> Result<BatchStream, LakeError> {
         let wanted = (!columns.is_empty()).then_some(columns);
         let batches = pulselake_read::read_table(&self.loaded, None, wanted).await?;
+        Ok(batches.map_err(LakeError::from).boxed())
+    }
+
+    /// The same of the rows alone that `filter` wants. Manifests, files, row groups and pages that can't have any are left out.
+    pub async fn read_where(&self, columns: &[&str], filter: &RowFilter) -> Result<BatchStream, LakeError> {
+        let wanted = (!columns.is_empty()).then_some(columns);
+        let batches = read_rows(&self.loaded, None, wanted, filter, BytesRead::default()).await?;
         Ok(batches.map_err(LakeError::from).boxed())
     }
 

@@ -5,9 +5,11 @@
 //! aggregator and the writers; names follow the domain's tables as they stand.
 
 pub mod column_change;
+pub mod decisions;
 pub mod decoded;
 pub mod entity;
 pub mod error_code;
+pub mod error_words;
 pub mod event;
 pub mod gold;
 pub mod qa;
@@ -19,6 +21,7 @@ pub use column_change::ColumnChange;
 pub use decoded::{DecodedBatch, EventColumns, LastRecord};
 pub use entity::Entity;
 pub use error_code::ErrorCode;
+pub use error_words::words_of;
 pub use event::EventType;
 pub use gold::{GoldFlush, GoldPosition, GoldRow, WindowCounters};
 pub use raw::{RawBatch, RawRecord};

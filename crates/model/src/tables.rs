@@ -24,6 +24,10 @@ pub enum LakeTable {
     ExpectedActions,
     /// `qa.run_manifest`: one row per run of the generator.
     RunManifest,
+    /// `gold.rt_action_queue`: the present state of each action.
+    ActionQueue,
+    /// `dims.rt_rule_quantile_baselines`: what the rules call much and little.
+    RuleBaselines,
 }
 
 impl LakeTable {
@@ -31,7 +35,7 @@ impl LakeTable {
     pub const OF_EVENTS: [LakeTable; 3] = [Self::InvalidEventsContent, Self::RawEvents, Self::VideoStats1Min];
 
     /// Every table.
-    pub const ALL: [LakeTable; 11] = [
+    pub const ALL: [LakeTable; 13] = [
         Self::InvalidEventsContent,
         Self::RawEvents,
         Self::VideoStats1Min,
@@ -43,14 +47,35 @@ impl LakeTable {
         Self::Dimension(Entity::Users),
         Self::ExpectedActions,
         Self::RunManifest,
+        Self::ActionQueue,
+        Self::RuleBaselines,
     ];
 
     /// The tables of the generator's truth, in the order in which a run is appended to them.
     pub const OF_QA: [LakeTable; 2] = [Self::ExpectedActions, Self::RunManifest];
 
+    /// The tables of decisions: what was decided, and what it was compared with.
+    pub const OF_DECISIONS: [LakeTable; 2] = [Self::ActionQueue, Self::RuleBaselines];
+
     /// Whether a stream commits to it, with a ledger of what it has consumed.
     pub fn has_ledger(self) -> bool {
-        !Self::OF_QA.contains(&self)
+        !Self::OF_QA.contains(&self) && !Self::OF_DECISIONS.contains(&self)
+    }
+
+    /// The column whose value is in one row at most; for tables that are upserted by it.
+    pub fn key_column(self) -> Option<&'static str> {
+        match self {
+            Self::Dimension(entity) => Some(entity.key_column()),
+            Self::ActionQueue => Some("action_id"),
+            Self::InvalidEventsContent
+            | Self::RawEvents
+            | Self::VideoStats1Min
+            | Self::InvalidChanges(_)
+            | Self::DimensionHistory(_)
+            | Self::ExpectedActions
+            | Self::RunManifest
+            | Self::RuleBaselines => None,
+        }
     }
 
     /// The tables of one entity's changes, in the order in which one flush commits them.
@@ -62,8 +87,8 @@ impl LakeTable {
     pub fn namespace(self) -> &'static str {
         match self {
             Self::InvalidEventsContent | Self::RawEvents | Self::InvalidChanges(_) => "bronze",
-            Self::VideoStats1Min => "gold",
-            Self::DimensionHistory(_) | Self::Dimension(_) => "dims",
+            Self::VideoStats1Min | Self::ActionQueue => "gold",
+            Self::DimensionHistory(_) | Self::Dimension(_) | Self::RuleBaselines => "dims",
             Self::ExpectedActions | Self::RunManifest => "qa",
         }
     }
@@ -88,6 +113,8 @@ impl LakeTable {
             Self::Dimension(Entity::Users) => "dims.dim_users",
             Self::ExpectedActions => "qa.expected_actions",
             Self::RunManifest => "qa.run_manifest",
+            Self::ActionQueue => "gold.rt_action_queue",
+            Self::RuleBaselines => "dims.rt_rule_quantile_baselines",
         }
     }
 }

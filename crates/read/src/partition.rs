@@ -19,21 +19,22 @@ struct FieldCondition {
 
 #[derive(Clone, Debug)]
 enum Wanted {
-    Between(Datum, Datum),
+    /// Without an end where that is `None`.
+    Between(Option<Datum>, Option<Datum>),
     OneOf(Vec<Datum>),
 }
 
 impl Wanted {
     /// Whether a wanted value may lie between the two.
     fn may_be_between(&self, lowest: Option<&Datum>, highest: Option<&Datum>) -> bool {
-        let overlaps = |lower: &Datum, upper: &Datum| {
-            let all_below = highest.is_some_and(|known| known < lower);
-            let all_above = lowest.is_some_and(|known| known > upper);
+        let overlaps = |lower: Option<&Datum>, upper: Option<&Datum>| {
+            let all_below = highest.zip(lower).is_some_and(|(known, end)| known < end);
+            let all_above = lowest.zip(upper).is_some_and(|(known, end)| known > end);
             !all_below && !all_above
         };
         match self {
-            Self::Between(lower, upper) => overlaps(lower, upper),
-            Self::OneOf(values) => values.iter().any(|value| overlaps(value, value)),
+            Self::Between(lower, upper) => overlaps(lower.as_ref(), upper.as_ref()),
+            Self::OneOf(values) => values.iter().any(|value| overlaps(Some(value), Some(value))),
         }
     }
 
@@ -43,9 +44,9 @@ impl Wanted {
             |bound: &Datum| std::mem::discriminant(bound.literal()) != std::mem::discriminant(literal);
         match self {
             Self::Between(lower, upper) => {
-                is_other(lower)
-                    || is_other(upper)
-                    || (literal >= lower.literal() && literal <= upper.literal())
+                let is_at_least = |end: &Datum| is_other(end) || literal >= end.literal();
+                let is_at_most = |end: &Datum| is_other(end) || literal <= end.literal();
+                lower.as_ref().is_none_or(is_at_least) && upper.as_ref().is_none_or(is_at_most)
             }
             Self::OneOf(values) => values.iter().any(|value| is_other(value) || value.literal() == literal),
         }
@@ -60,7 +61,12 @@ impl PartitionPredicate {
 
     /// Also asks that the partition field `field` (its name in the spec, such as `window_start_day`) lies between
     /// `lower` and `upper`, both included.
-    pub fn between(mut self, field: &str, lower: Datum, upper: Datum) -> Self {
+    pub fn between(self, field: &str, lower: Datum, upper: Datum) -> Self {
+        self.between_known(field, Some(lower), Some(upper))
+    }
+
+    /// The same for a range that may be open at its ends.
+    pub(crate) fn between_known(mut self, field: &str, lower: Option<Datum>, upper: Option<Datum>) -> Self {
         let wanted = Wanted::Between(lower, upper);
         self.conditions.push(FieldCondition { field: field.to_string(), wanted });
         self

@@ -36,7 +36,7 @@ fn of_spec(filter: &BoundFilter, spec: &PartitionSpec) -> PartitionPredicate {
             if let Some((lower, upper)) =
                 condition.range().and_then(|range| transformed_range(&range, field.transform))
             {
-                predicate = predicate.between(&field.name, lower, upper);
+                predicate = predicate.between_known(&field.name, lower, upper);
             }
         }
     }
@@ -58,8 +58,11 @@ fn transformed(texts: &[String], transform: Transform) -> Option<Vec<Datum>> {
     Some(values)
 }
 
-/// Only of transforms that keep the order.
-fn transformed_range(range: &(Datum, Datum), transform: Transform) -> Option<(Datum, Datum)> {
+/// Only of transforms that keep the order. An end that can't be transformed is open.
+fn transformed_range(
+    range: &(Option<Datum>, Option<Datum>),
+    transform: Transform,
+) -> Option<(Option<Datum>, Option<Datum>)> {
     let keeps_order = matches!(
         transform,
         Transform::Identity
@@ -73,8 +76,8 @@ fn transformed_range(range: &(Datum, Datum), transform: Transform) -> Option<(Da
         return None;
     }
     let function = create_transform_function(&transform).ok()?;
-    let end = |datum| function.transform_literal(datum).ok().flatten();
-    end(&range.0).zip(end(&range.1))
+    let end = |datum: &Option<Datum>| function.transform_literal(datum.as_ref()?).ok().flatten();
+    Some((end(&range.0), end(&range.1)))
 }
 
 /// Whether a file may concern wanted rows, by what its manifest says of columns: a data file by holding some, an

@@ -64,7 +64,7 @@ pub struct RowFilter {
 #[derive(Clone, Debug)]
 enum Asked {
     OneOf(Vec<String>),
-    Between(Datum, Datum),
+    Between(Option<Datum>, Option<Datum>),
 }
 
 impl RowFilter {
@@ -89,7 +89,19 @@ impl RowFilter {
     /// Also asks that the column lies between `lower` and `upper`, both included and of the column's type: `string`,
     /// `int`, `long`, `date`, `timestamp` or `timestamptz`.
     pub fn between(mut self, column: impl Into<ColumnRef>, lower: Datum, upper: Datum) -> Self {
-        self.asked.push((column.into(), Asked::Between(lower, upper)));
+        self.asked.push((column.into(), Asked::Between(Some(lower), Some(upper))));
+        self
+    }
+
+    /// The same without an upper end.
+    pub fn at_least(mut self, column: impl Into<ColumnRef>, lower: Datum) -> Self {
+        self.asked.push((column.into(), Asked::Between(Some(lower), None)));
+        self
+    }
+
+    /// The same without a lower end.
+    pub fn at_most(mut self, column: impl Into<ColumnRef>, upper: Datum) -> Self {
+        self.asked.push((column.into(), Asked::Between(None, Some(upper))));
         self
     }
 
@@ -129,10 +141,15 @@ fn bind_one(
         Asked::OneOf(_) => {
             return Err(refused(format!("it is {primitive}, and its values were asked for as text")));
         }
-        Asked::Between(lower, upper) => range(primitive, lower, upper).ok_or_else(|| {
-            let (from, to) = (lower.data_type(), upper.data_type());
-            refused(format!("it is {primitive}, which can't be compared with a range of {from} to {to}"))
-        })?,
+        Asked::Between(lower, upper) => {
+            range(primitive, lower.as_ref(), upper.as_ref()).ok_or_else(|| {
+                let end = |datum: &Option<Datum>| {
+                    datum.as_ref().map_or("no end".to_string(), |known| known.data_type().to_string())
+                };
+                let (from, to) = (end(lower), end(upper));
+                refused(format!("it is {primitive}, which can't be compared with a range of {from} to {to}"))
+            })?
+        }
     };
     let arrow = iceberg::arrow::schema_to_arrow_schema(schema)
         .map_err(ReadError::iceberg("read the type of column", &field.name))?;
@@ -147,15 +164,27 @@ fn bind_one(
     Ok((condition, arrow_field))
 }
 
-fn range(primitive: &PrimitiveType, lower: &Datum, upper: &Datum) -> Option<Wanted> {
-    match (value_of(primitive, lower)?, value_of(primitive, upper)?) {
-        (Value::Text(from), Value::Text(to)) => {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            Some(Wanted::TextRange(text(from), text(to)))
-        }
-        (Value::Number(from), Value::Number(to)) => Some(Wanted::NumberRange(from, to)),
-        _ => None,
-    }
+/// `None` where an end is of another type than the column, or the column of one that is not compared.
+fn range(primitive: &PrimitiveType, lower: Option<&Datum>, upper: Option<&Datum>) -> Option<Wanted> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let wanted = match (lower, upper) {
+        (None, None) => return None,
+        (Some(lower), None) => match value_of(primitive, lower)? {
+            Value::Text(from) => Wanted::TextRange(text(from), None),
+            Value::Number(from) => Wanted::NumberRange(from, i64::MAX),
+        },
+        (None, Some(upper)) => match value_of(primitive, upper)? {
+            // No text lies before the empty one.
+            Value::Text(to) => Wanted::TextRange(String::new(), Some(text(to))),
+            Value::Number(to) => Wanted::NumberRange(i64::MIN, to),
+        },
+        (Some(lower), Some(upper)) => match (value_of(primitive, lower)?, value_of(primitive, upper)?) {
+            (Value::Text(from), Value::Text(to)) => Wanted::TextRange(text(from), Some(text(to))),
+            (Value::Number(from), Value::Number(to)) => Wanted::NumberRange(from, to),
+            _ => return None,
+        },
+    };
+    Some(wanted)
 }
 
 /// A value of a column that conditions know how to compare.
@@ -224,7 +253,9 @@ pub(crate) struct Condition {
 enum Wanted {
     /// Sorted, each once.
     Texts(Vec<String>),
-    TextRange(String, String),
+    /// Without a last one where that is `None`.
+    TextRange(String, Option<String>),
+    /// The least and the greatest number stand for an open end: no number lies beyond them.
     NumberRange(i64, i64),
 }
 
@@ -238,7 +269,9 @@ impl Condition {
                 let first = texts.partition_point(|text| is_below(text.as_bytes()));
                 texts.get(first).is_some_and(|text| !is_above(text.as_bytes()))
             }
-            Wanted::TextRange(from, to) => !is_above(from.as_bytes()) && !is_below(to.as_bytes()),
+            Wanted::TextRange(from, to) => {
+                !is_above(from.as_bytes()) && !to.as_ref().is_some_and(|last| is_below(last.as_bytes()))
+            }
             Wanted::NumberRange(from, to) => {
                 let all_above = matches!(lowest, Some(Value::Number(low)) if low > *to);
                 let all_below = matches!(highest, Some(Value::Number(high)) if high < *from);
@@ -255,17 +288,19 @@ impl Condition {
         }
     }
 
-    /// The ends of the range that is wanted; `None` for single values.
-    pub(crate) fn range(&self) -> Option<(Datum, Datum)> {
+    /// The ends of the range that is wanted, as far as it has any; `None` for single values.
+    pub(crate) fn range(&self) -> Option<(Option<Datum>, Option<Datum>)> {
         match &self.wanted {
             Wanted::Texts(_) => None,
-            Wanted::TextRange(from, to) => Some((Datum::string(from), Datum::string(to))),
-            Wanted::NumberRange(from, to) => self.datum(*from).zip(self.datum(*to)),
+            Wanted::TextRange(from, to) => Some((Some(Datum::string(from)), to.as_ref().map(Datum::string))),
+            Wanted::NumberRange(from, to) => Some((self.datum(*from), self.datum(*to))),
         }
     }
 
+    /// `None` for an open end.
     fn datum(&self, number: i64) -> Option<Datum> {
         match self.primitive {
+            _ if number == i64::MIN || number == i64::MAX => None,
             PrimitiveType::Int => i32::try_from(number).ok().map(Datum::int),
             PrimitiveType::Date => i32::try_from(number).ok().map(Datum::date),
             PrimitiveType::Long => Some(Datum::long(number)),
@@ -281,7 +316,8 @@ impl Condition {
                 texts_where(column, |value| texts.binary_search_by(|text| text.as_str().cmp(value)).is_ok())
             }
             Wanted::TextRange(from, to) => {
-                texts_where(column, |value| from.as_str() <= value && value <= to.as_str())
+                let is_at_most = |value: &str| to.as_ref().is_none_or(|last| value <= last.as_str());
+                texts_where(column, |value| from.as_str() <= value && is_at_most(value))
             }
             Wanted::NumberRange(from, to) => {
                 let is_inside = |number: i64| (*from..=*to).contains(&number);
@@ -361,6 +397,38 @@ mod tests {
             RecordBatch::try_new(filter.schema().clone(), vec![Arc::new(names), Arc::new(numbers)]).unwrap();
         let found: Vec<usize> = filter.matching(&batch).values().set_indices().collect();
         assert_eq!(found, [0, 5]);
+    }
+
+    #[test]
+    fn a_range_may_have_one_end() {
+        let rows = |filter: RowFilter| -> Vec<usize> {
+            let bound = filter.bind(&schema()).unwrap();
+            let column: ArrayRef = match bound.schema().field(0).name().as_str() {
+                "n" => Arc::new(Int32Array::from(vec![Some(i32::MIN), Some(0), Some(i32::MAX), None])),
+                _ => Arc::new(StringArray::from(vec![Some(""), Some("b"), Some("c"), None])),
+            };
+            let batch = RecordBatch::try_new(bound.schema().clone(), vec![column]).unwrap();
+            bound.matching(&batch).values().set_indices().collect()
+        };
+        assert_eq!(rows(RowFilter::all().at_least("n", Datum::int(0))), [1, 2]);
+        assert_eq!(rows(RowFilter::all().at_most("n", Datum::int(0))), [0, 1]);
+        assert_eq!(rows(RowFilter::all().at_least("name", Datum::string("b"))), [1, 2]);
+        assert_eq!(rows(RowFilter::all().at_most("name", Datum::string("b"))), [0, 1]);
+    }
+
+    #[test]
+    fn an_open_end_rules_nothing_out_beyond_it() {
+        let condition = |filter: RowFilter| filter.bind(&schema()).unwrap().conditions()[0].clone();
+        let from = condition(RowFilter::all().at_least("n", Datum::int(5)));
+        assert_eq!(from.range(), Some((Some(Datum::int(5)), None)));
+        assert!(from.may_be_met(Some(Value::Number(6)), Some(Value::Number(9))));
+        assert!(!from.may_be_met(Some(Value::Number(1)), Some(Value::Number(4))));
+        let to = condition(RowFilter::all().at_most("name", Datum::string("m")));
+        assert!(to.may_be_met(Some(Value::Text(b"a")), Some(Value::Text(b"z"))));
+        assert!(!to.may_be_met(Some(Value::Text(b"n")), Some(Value::Text(b"z"))));
+        let last = condition(RowFilter::all().at_least("name", Datum::string("m")));
+        assert_eq!(last.range(), Some((Some(Datum::string("m")), None)));
+        assert!(!last.may_be_met(Some(Value::Text(b"a")), Some(Value::Text(b"l"))));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use files::{FileSource, FileSourceSettings};
 pub use generator::{GeneratorSource, GeneratorSourceSettings};
 pub use generator_cdc::{GeneratorCdcSettings, GeneratorCdcSource};
 pub use generator_log::GeneratorPace;
-pub use kafka::{GroupMode, KafkaSettings, KafkaSink, KafkaSinkSettings, KafkaSource};
+pub use kafka::{GroupMode, KafkaSettings, KafkaSink, KafkaSinkSettings, KafkaSource, read_topic_since};
 pub use schema_registry::{RegistryAnswer, RegistryError, SchemaRegistry, SchemaRegistrySettings};
 pub use source::{
     OffsetBounds, PartitionReader, Polled, Progress, ReaderState, Source, SourceIdentity, UNKNOWN_END,

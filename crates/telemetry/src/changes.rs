@@ -4,6 +4,7 @@ use metrics::{Counter, Gauge, counter, gauge};
 use pulselake_model::{Entity, ErrorCode};
 
 use crate::metric::Metric;
+use crate::readings::add_rejected;
 
 /// Partitions of an entity's topic that this process consumes now.
 pub fn set_change_partitions(entity: Entity, count: usize) {
@@ -66,6 +67,7 @@ impl ChangeMetrics {
     pub fn received(&self, counts: &ChangeCounts) {
         self.records.increment(counts.records);
         self.tombstones.increment(counts.tombstones);
+        add_rejected(&counts.rejected_by_code);
         for (counter, &count) in self.by_code.iter().zip(&counts.rejected_by_code) {
             if count > 0 {
                 counter.increment(count);

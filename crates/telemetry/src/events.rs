@@ -22,9 +22,9 @@ pub fn service_started(version: &str, source: &str, data_dir: &str, shards: usiz
     info!(event = "service_started", version, source, data_dir, shards, "pulselake starts");
 }
 
-/// Metrics and health can be asked for here.
+/// Pages, API, metrics and health can be asked for here.
 pub fn http_listening(address: &str) {
-    info!(event = "http_listening", address, "metrics and health are served");
+    info!(event = "http_listening", address, "pages, API, metrics and health are served");
 }
 
 /// The service ends as it should.

@@ -30,6 +30,11 @@ impl SecondsCounter {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.0.fetch_add(nanoseconds, Ordering::Relaxed);
     }
+
+    /// What has been added up.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.0.load(Ordering::Relaxed) as f64 / 1e9
+    }
 }
 
 /// A moment whose age is shown.
@@ -70,6 +75,29 @@ impl Histogram {
         // The closure always gives a value, so the update can't be refused.
         let _ = self.0.sum_seconds_bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
+
+    /// Counts one observation for each duration, in a few additions for all of them.
+    pub(crate) fn observe_each(&self, durations: impl IntoIterator<Item = Duration>) {
+        let mut of_bucket = [(0_u64, 0.0_f64); BOUNDS_SECONDS.len() + 1];
+        for duration in durations {
+            let seconds = duration.as_secs_f64();
+            let bucket = &mut of_bucket[BOUNDS_SECONDS.partition_point(|bound| *bound < seconds)];
+            *bucket = (bucket.0 + 1, bucket.1 + seconds);
+        }
+        for (count, seconds) in of_bucket.into_iter().filter(|(count, _)| *count > 0) {
+            self.observe(Duration::from_secs_f64(seconds / count as f64), count);
+        }
+    }
+
+    /// Observations by bucket, one for each bound and one above all.
+    pub(crate) fn counts(&self) -> Vec<u64> {
+        self.0.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect()
+    }
+}
+
+/// Upper bounds of the buckets in seconds.
+pub(crate) fn bounds_seconds() -> &'static [f64] {
+    &BOUNDS_SECONDS
 }
 
 #[derive(Clone)]
@@ -226,6 +254,19 @@ mod tests {
         assert!(rendered(3_500_000).contains("pulselake_watermark_lag_seconds{partition=\"901\"} 2.5\n"));
         lag.set_us(None);
         assert!(!rendered(4_000_000).contains("partition=\"901\""));
+    }
+
+    #[test]
+    fn many_observations_at_once_count_as_each_of_them() {
+        let millis = [3, 70, 80, 80, 900, 30_000];
+        let (one_by_one, at_once) = (
+            histogram(Metric::EndToEndLatency, &[("table", "one_by_one")]),
+            histogram(Metric::EndToEndLatency, &[("table", "at_once")]),
+        );
+        millis.iter().for_each(|&age| one_by_one.observe(Duration::from_millis(age), 1));
+        at_once.observe_each(millis.map(Duration::from_millis));
+        assert_eq!(at_once.counts(), one_by_one.counts());
+        assert!(rendered(0).contains("sum{table=\"at_once\"} 31.13"), "{}", rendered(0));
     }
 
     #[test]

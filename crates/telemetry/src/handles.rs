@@ -1,5 +1,6 @@
 //! Handles that the actors keep: labels are resolved once, updates are atomic additions.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use pulselake_model::tables::LakeTable;
 
 use crate::exposition::{Histogram, Moment, SecondsCounter, histogram, moment, seconds_counter};
 use crate::metric::Metric;
+use crate::readings::{ActorLevels, TableLevels, add_rejected, add_source_bytes};
 
 /// Partitions that this process consumes now.
 pub fn set_assigned_partitions(count: usize) {
@@ -33,6 +35,7 @@ pub struct ActorMetrics {
     depth: AtomicI64,
     waited: SecondsCounter,
     worked: SecondsCounter,
+    levels: Arc<ActorLevels>,
 }
 
 impl ActorMetrics {
@@ -40,11 +43,14 @@ impl ActorMetrics {
     pub fn new(actor: &'static str, index: impl std::fmt::Display) -> Self {
         let index = index.to_string();
         let labels = [("actor", actor), ("index", index.as_str())];
+        let waited = seconds_counter(Metric::BackpressureWait, &labels);
+        let worked = seconds_counter(Metric::ActorBusy, &labels);
         Self {
             depth_gauge: gauge!(Metric::MailboxDepth.name(), "actor" => actor, "index" => index.clone()),
             depth: AtomicI64::new(0),
-            waited: seconds_counter(Metric::BackpressureWait, &labels),
-            worked: seconds_counter(Metric::ActorBusy, &labels),
+            levels: ActorLevels::of(actor, &index, &waited, &worked),
+            waited,
+            worked,
         }
     }
 
@@ -53,6 +59,7 @@ impl ActorMetrics {
         let new = i64::try_from(batches).unwrap_or(i64::MAX);
         let old = self.depth.swap(new, Ordering::Relaxed);
         self.depth_gauge.increment((new - old) as f64);
+        self.levels.add_depth(new - old);
     }
 
     /// Time spent waiting for room in the next actor's mailbox.
@@ -105,6 +112,7 @@ impl SourceMetrics {
     pub fn received(&self, records: u64, bytes: u64) {
         self.records.increment(records);
         self.bytes.increment(bytes);
+        add_source_bytes(bytes);
     }
 
     /// The decoder has rejected these, indexed by [`ErrorCode`] as a number.
@@ -114,6 +122,7 @@ impl SourceMetrics {
             return;
         }
         self.quarantined.increment(total);
+        add_rejected(by_code);
         for (counter, count) in self.by_code.iter().zip(by_code) {
             if *count > 0 {
                 counter.increment(*count);
@@ -230,6 +239,7 @@ pub struct TableMetrics {
     duration: Histogram,
     latency: Histogram,
     last_commit: Moment,
+    levels: Arc<TableLevels>,
 }
 
 impl TableMetrics {
@@ -238,6 +248,10 @@ impl TableMetrics {
         let name = table.full_name();
         let count = |metric: Metric| counter!(metric.name(), "table" => name);
         let labels = [("table", name)];
+        let duration = histogram(Metric::CommitDuration, &labels);
+        let latency = histogram(Metric::EndToEndLatency, &labels);
+        let levels = TableLevels::of(name);
+        levels.has_histograms(&duration, &latency);
         Self {
             rows: count(Metric::TableRows),
             files: count(Metric::WrittenFiles),
@@ -247,9 +261,10 @@ impl TableMetrics {
             unknown_outcomes: count(Metric::CommitUnknownOutcomes),
             fences: count(Metric::CommitFences),
             pending_rows: gauge!(Metric::PendingRows.name(), "table" => name),
-            duration: histogram(Metric::CommitDuration, &labels),
-            latency: histogram(Metric::EndToEndLatency, &labels),
+            duration,
+            latency,
             last_commit: moment(Metric::LastCommitAge, &labels),
+            levels,
         }
     }
 
@@ -266,6 +281,7 @@ impl TableMetrics {
     /// An attempt lost against another commit and is repeated.
     pub fn conflicted(&self) {
         self.conflicts.increment(1);
+        self.levels.conflicted();
     }
 
     /// The answer of an attempt was lost.

@@ -125,6 +125,31 @@ mod tests {
         cache.holds(7);
         cache.missed();
         cache.evicted(1);
+        let board = crate::BoardMetrics::default();
+        board.holds(3, 600, 1);
+        board.became_visible([Duration::from_millis(120)]);
+        let decisions = crate::DecisionMetrics::default();
+        decisions.decided(&crate::RoundFigures {
+            taken: vec![("BOOST", 2)],
+            suppressed: vec![("cooldown", 3)],
+            ..crate::RoundFigures::default()
+        });
+        decisions.failed();
+        decisions.newest_minute(0);
+        decisions.undecided(&[("stale", 1)]);
+        decisions.freshness(Some(70.0), 0);
+        decisions.queued(&[("PENDING", 2)]);
+        decisions.refused_file();
+        let outbox = crate::OutboxMetrics::default();
+        outbox.sent(2);
+        outbox.unsent(1);
+        outbox.failed();
+
+        let http = crate::HttpMetrics::default();
+        http.answered("/api/v1/trending", 200, Duration::from_millis(3));
+        http.open_streams(2);
+        http.dropped_stream();
+        http.queried("answered");
 
         let text = handle.render();
         for metric in Metric::ALL {

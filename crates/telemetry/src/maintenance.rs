@@ -1,11 +1,13 @@
 //! What maintenance of one table reports.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
 
 use crate::exposition::{SecondsCounter, seconds_counter};
 use crate::metric::Metric;
+use crate::readings::TableLevels;
 
 /// The state of a table's files, as one look at its current snapshot shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +41,7 @@ pub struct MaintenanceMetrics {
     expired_snapshots: Counter,
     removed_files: Counter,
     removed_orphans: Counter,
+    levels: Arc<TableLevels>,
 }
 
 impl MaintenanceMetrics {
@@ -46,6 +49,9 @@ impl MaintenanceMetrics {
     pub fn new(table: &str) -> Self {
         let count = |metric: Metric| counter!(metric.name(), "table" => table.to_string());
         let level = |metric: Metric| gauge!(metric.name(), "table" => table.to_string());
+        let busy = seconds_counter(Metric::CompactionBusy, &[("table", table)]);
+        let levels = TableLevels::of(table);
+        levels.has_busy(&busy);
         Self {
             data_files: level(Metric::LiveFiles),
             data_bytes: level(Metric::LiveBytes),
@@ -55,12 +61,13 @@ impl MaintenanceMetrics {
             snapshots: level(Metric::TableSnapshots),
             runs: count(Metric::CompactionRuns),
             rewritten_bytes: count(Metric::RewrittenBytes),
-            busy: seconds_counter(Metric::CompactionBusy, &[("table", table)]),
+            busy,
             conflicts: count(Metric::MaintenanceConflicts),
             failures: count(Metric::MaintenanceFailures),
             expired_snapshots: count(Metric::ExpiredSnapshots),
             removed_files: count(Metric::RemovedFiles),
             removed_orphans: count(Metric::RemovedOrphans),
+            levels,
         }
     }
 
@@ -73,6 +80,7 @@ impl MaintenanceMetrics {
         self.delete_files.set(files.delete_files as f64);
         self.fullest_partition.set(files.fullest_partition_files as f64);
         self.snapshots.set(files.snapshots as f64);
+        self.levels.set_files(files);
     }
 
     /// A compaction run has ended well.
@@ -81,11 +89,13 @@ impl MaintenanceMetrics {
         self.rewritten_bytes.increment(rewritten_bytes);
         self.busy.add(busy);
         self.conflicts.increment(conflicts);
+        self.levels.compacted(rewritten_bytes);
     }
 
     /// A run failed; it will be tried again.
     pub fn failed(&self) {
         self.failures.increment(1);
+        self.levels.failed();
     }
 
     /// An expiry has dropped snapshots and deleted what only they referred to.

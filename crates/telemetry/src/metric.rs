@@ -145,6 +145,58 @@ pub enum Metric {
     CacheMisses,
     /// Videos taken out because the cache was full.
     CacheEvictions,
+    /// Decisions that entered the queue.
+    TakenDecisions,
+    /// Decisions that were held back.
+    SuppressedDecisions,
+    /// Reviews that wait for plays to end.
+    ImmatureReviews,
+    /// Actions whose time was over.
+    ExpiredActions,
+    /// Actions in memory by state.
+    QueuedActions,
+    /// Rounds of decisions.
+    DecisionRounds,
+    /// Time that a round takes.
+    DecisionRoundDuration,
+    /// Rounds decided anew.
+    DecisionRetries,
+    /// Rounds that failed.
+    DecisionFailures,
+    /// Age of the newest decided minute.
+    DecidedMinuteAge,
+    /// Partitions that are not decided about.
+    UndecidedPartitions,
+    /// P95 of gold's age.
+    GoldAge,
+    /// The freshness state.
+    FreshnessState,
+    /// Rules files that were refused.
+    RefusedRules,
+    /// Actions sent to the topic.
+    SentActions,
+    /// Actions that wait to be sent.
+    UnsentActions,
+    /// Failures of the outbox.
+    OutboxFailures,
+    /// Requests answered over HTTP.
+    HttpRequests,
+    /// Time that an answer takes.
+    HttpDuration,
+    /// Clients of live updates.
+    EventStreams,
+    /// Clients of live updates that were too slow.
+    DroppedEventStreams,
+    /// Queries of SQL.
+    SqlQueries,
+    /// Videos on the live board.
+    BoardVideos,
+    /// Memory of these.
+    BoardBytes,
+    /// Videos put out because the board was full.
+    BoardEvictions,
+    /// Time from an event to the board.
+    BoardLatency,
     /// Constant 1, with the version as label.
     BuildInfo,
 }
@@ -164,7 +216,7 @@ const fn spec(name: &'static str, kind: Kind, unit: &'static str, help: &'static
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 62] = [
+    pub const ALL: [Metric; 88] = [
         Self::SourceRecords,
         Self::SourceBytes,
         Self::ReplayedRecords,
@@ -226,6 +278,32 @@ impl Metric {
         Self::CachedVideos,
         Self::CacheMisses,
         Self::CacheEvictions,
+        Self::TakenDecisions,
+        Self::SuppressedDecisions,
+        Self::ImmatureReviews,
+        Self::ExpiredActions,
+        Self::QueuedActions,
+        Self::DecisionRounds,
+        Self::DecisionRoundDuration,
+        Self::DecisionRetries,
+        Self::DecisionFailures,
+        Self::DecidedMinuteAge,
+        Self::UndecidedPartitions,
+        Self::GoldAge,
+        Self::FreshnessState,
+        Self::RefusedRules,
+        Self::SentActions,
+        Self::UnsentActions,
+        Self::OutboxFailures,
+        Self::HttpRequests,
+        Self::HttpDuration,
+        Self::EventStreams,
+        Self::DroppedEventStreams,
+        Self::SqlQueries,
+        Self::BoardVideos,
+        Self::BoardBytes,
+        Self::BoardEvictions,
+        Self::BoardLatency,
         Self::BuildInfo,
     ];
 
@@ -314,6 +392,32 @@ impl Metric {
             Self::CachedVideos => spec("pulselake_cached_videos", Gauge, "videos", "Videos whose dimension is in memory for the live path."),
             Self::CacheMisses => spec("pulselake_video_cache_misses_total", Counter, "misses", "Videos that the live path asked for and the cache did not have."),
             Self::CacheEvictions => spec("pulselake_evicted_videos_total", Counter, "videos", "Videos taken out of the cache because it was full."),
+            Self::TakenDecisions => spec("pulselake_taken_decisions_total", Counter, "decisions", "Decisions that entered the queue of actions, by type."),
+            Self::SuppressedDecisions => spec("pulselake_suppressed_decisions_total", Counter, "decisions", "Decisions that the rules called for and something held back, by reason."),
+            Self::ImmatureReviews => spec("pulselake_immature_reviews_total", Counter, "reviews", "Videos that would be a REVIEW, had their plays had time to end."),
+            Self::ExpiredActions => spec("pulselake_expired_actions_total", Counter, "actions", "Actions whose time was over before they were carried out."),
+            Self::QueuedActions => spec("pulselake_queued_actions", Gauge, "actions", "Actions of the queue that this process has in memory, by state."),
+            Self::DecisionRounds => spec("pulselake_decision_rounds_total", Counter, "rounds", "Rounds of decisions that ended well, also those that decided nothing."),
+            Self::DecisionRoundDuration => spec("pulselake_decision_round_seconds", Histogram, "seconds", "Time that a round of decisions takes, its commit included."),
+            Self::DecisionRetries => spec("pulselake_decision_retries_total", Counter, "retries", "Times that a round was decided anew because somebody else had committed to the queue."),
+            Self::DecisionFailures => spec("pulselake_decision_failures_total", Counter, "failures", "Rounds of decisions that failed and are made again."),
+            Self::DecidedMinuteAge => spec("pulselake_decided_minute_age_seconds", Age, "seconds", "How long ago the newest minute that was decided about ended."),
+            Self::UndecidedPartitions => spec("pulselake_undecided_partitions", Gauge, "partitions", "Partitions that are not decided about at the moment, by reason."),
+            Self::GoldAge => spec("pulselake_gold_age_seconds", Gauge, "seconds", "P95 of the age of gold over the last minutes: from an event to its visible row, as decisions see it."),
+            Self::FreshnessState => spec("pulselake_freshness_state", Gauge, "state", "What decisions make of gold's age: 0 fresh, 1 degraded (only REVIEW), 2 stale (nothing)."),
+            Self::RefusedRules => spec("pulselake_refused_rules_files_total", Counter, "files", "Files of rules or baselines that were refused; the old ones stay in force."),
+            Self::SentActions => spec("pulselake_sent_actions_total", Counter, "actions", "Actions that were sent to the topic of actions and acknowledged."),
+            Self::UnsentActions => spec("pulselake_unsent_actions", Gauge, "actions", "Actions that are committed and wait to be sent to the topic of actions."),
+            Self::OutboxFailures => spec("pulselake_outbox_failures_total", Counter, "failures", "Failures of the outbox, which tries again: nothing is lost."),
+            Self::HttpRequests => spec("pulselake_http_requests_total", Counter, "requests", "Requests answered over HTTP, by endpoint and status."),
+            Self::HttpDuration => spec("pulselake_http_request_seconds", Histogram, "seconds", "Time from a request to the beginning of its answer, by endpoint."),
+            Self::EventStreams => spec("pulselake_open_event_streams", Gauge, "streams", "Clients that have live updates sent to them."),
+            Self::DroppedEventStreams => spec("pulselake_dropped_event_streams_total", Counter, "streams", "Clients that did not take their live updates in time and were dropped."),
+            Self::SqlQueries => spec("pulselake_sql_queries_total", Counter, "queries", "Queries of SQL over HTTP, by outcome: answered, refused, busy, unavailable."),
+            Self::BoardVideos => spec("pulselake_board_videos", Gauge, "videos", "Videos on the live board, one in two partitions counted twice."),
+            Self::BoardBytes => spec("pulselake_board_bytes", Gauge, "bytes", "Memory of the live board's videos: ids, counts by minute, scores and the index of them."),
+            Self::BoardEvictions => spec("pulselake_board_evicted_videos_total", Counter, "videos", "Videos put out of the live board because it was full (board.max_videos)."),
+            Self::BoardLatency => spec("pulselake_board_latency_seconds", Histogram, "seconds", "Time from an event (its timestamp or its record's, whichever is earlier) to its count on the live board; what a start reads again is left out."),
             Self::BuildInfo => spec("pulselake_build_info", Gauge, "info", "Constant 1; the version is the label."),
         }
     }

@@ -4,6 +4,8 @@ use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
 use pulselake_model::{DecodedBatch, EventColumns};
 
 use crate::ApplyError;
+use crate::deltas::CountedEvent;
+use crate::time::window_start_us;
 
 /// A batch whose parts are known to agree with one another.
 pub(crate) struct BatchView<'a> {
@@ -85,6 +87,16 @@ impl<'a> BatchView<'a> {
         }
         let (first_offset, next_offset) = (batch.first_offset, batch.next_offset);
         Ok(Self { columns, video_ids, invalid_offsets, first_offset, next_offset })
+    }
+
+    /// A row as the windows count it.
+    pub(crate) fn event(&self, row: usize) -> CountedEvent {
+        CountedEvent {
+            row,
+            minute_start_us: window_start_us(self.columns.event_timestamp_us[row]),
+            event_type: self.columns.event_type[row],
+            watch_time_ms: self.columns.watch_time_ms[row],
+        }
     }
 
     /// What the offsets at or after `from` held.

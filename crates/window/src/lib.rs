@@ -4,7 +4,8 @@
 //! the caller closes an idle partition; how the records were cut into batches never matters. [`PartitionWindows`] is
 //! fed decoded batches in offset order and, at every flush, hands out the rows to commit together with the
 //! position that a restart needs. There is no state store: a restart reads the records again from that position
-//! and arrives at the same open windows and the same set of known event ids.
+//! and arrives at the same open windows and the same set of known event ids. Whoever wants to show counts before their
+//! window closes asks for what each batch has added ([`PartitionWindows::apply_counting`]).
 //!
 //! Promises, at every flush, over the partition's whole life:
 //! * `records = quarantined + duplicates + dropped + open + events in all rows flushed so far` (late events are in rows);
@@ -16,6 +17,7 @@
 mod batch_view;
 mod checkpoints;
 mod dedup;
+mod deltas;
 mod error;
 mod partition;
 mod replay;
@@ -23,6 +25,7 @@ mod settings;
 mod time;
 mod video_counts;
 
+pub use deltas::CountedDelta;
 pub use error::ApplyError;
 pub use partition::PartitionWindows;
 pub use replay::ReplayDifference;

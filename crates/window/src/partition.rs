@@ -5,6 +5,8 @@
 //! watermark as they were *before* this record, so none makes itself late; then windows that the watermark has passed
 //! close.
 
+mod answers;
+
 use std::collections::BTreeMap;
 
 use pulselake_model::{DecodedBatch, GoldFlush, GoldPosition};
@@ -12,6 +14,7 @@ use pulselake_model::{DecodedBatch, GoldFlush, GoldPosition};
 use crate::batch_view::BatchView;
 use crate::checkpoints::{Checkpoint, Checkpoints};
 use crate::dedup::DedupSet;
+use crate::deltas::{CountedDelta, CountedEvent, DeltaCollector, DeltaSink};
 use crate::replay::{ReplayDifference, settle_open};
 use crate::settings::Durations;
 use crate::time::{window_end_us, window_start_us};
@@ -56,6 +59,8 @@ pub struct PartitionWindows {
     /// The cumulative counters; its other fields are filled in by a flush. `open` is the committed one while a replay runs.
     counts: GoldPosition,
     open_events: u64,
+    /// Deltas that were ever asked for.
+    issued_deltas: u64,
 }
 
 impl PartitionWindows {
@@ -92,6 +97,7 @@ impl PartitionWindows {
             checkpoints: Checkpoints::new(durations.dedup_horizon_us, start),
             counts: from,
             open_events: 0,
+            issued_deltas: 0,
         };
         if start.offset >= from.next {
             windows.finish_replay();
@@ -105,6 +111,27 @@ impl PartitionWindows {
     /// [`ApplyError::OutOfOrder`] when the batch does not begin at [`Self::next_offset`], [`ApplyError::Malformed`]
     /// when it contradicts itself. The state is unchanged then.
     pub fn apply(&mut self, batch: &DecodedBatch) -> Result<(), ApplyError> {
+        self.apply_noting(batch, &mut ())
+    }
+
+    /// The same, and puts what the batch has added to the counts into `deltas`, whose content goes. During a replay that is
+    /// what comes back into open windows.
+    ///
+    /// # Errors
+    /// As [`Self::apply`]; `deltas` is empty then.
+    pub fn apply_counting(
+        &mut self,
+        batch: &DecodedBatch,
+        deltas: &mut Vec<CountedDelta>,
+    ) -> Result<(), ApplyError> {
+        deltas.clear();
+        let issued_before = self.issued_deltas;
+        self.apply_noting(batch, &mut DeltaCollector { deltas, issued_before })?;
+        self.issued_deltas += deltas.len() as u64;
+        Ok(())
+    }
+
+    fn apply_noting(&mut self, batch: &DecodedBatch, sink: &mut impl DeltaSink) -> Result<(), ApplyError> {
         if batch.first_offset != self.next {
             return Err(ApplyError::OutOfOrder {
                 partition: batch.partition,
@@ -118,7 +145,7 @@ impl PartitionWindows {
         if let Some(until) = self.replay_until {
             let replayed = view.columns.offset.partition_point(|offset| *offset < until);
             while row < replayed {
-                self.replay_record(&view, row);
+                self.replay_record(&view, row, sink);
                 row += 1;
             }
             if batch.next_offset < until {
@@ -137,7 +164,7 @@ impl PartitionWindows {
             let stop = rows.min(row + WARM_ROWS);
             self.dedup.warm(&view.columns.event_id_hash[row..stop]);
             for row in row..stop {
-                self.apply_record(&view, row);
+                self.apply_record(&view, row, sink);
             }
             row = stop;
         }
@@ -191,97 +218,25 @@ impl PartitionWindows {
         Some(GoldFlush { rows, position })
     }
 
-    /// Offset at which the next batch must begin.
-    pub fn next_offset(&self) -> i64 {
-        self.next
-    }
-
-    /// Whether the committed position has not been reached again yet: nothing is counted, closed or flushed.
-    pub fn is_replaying(&self) -> bool {
-        self.replay_until.is_some()
-    }
-
-    /// What the replay found different from the committed position, once it is over; worth a log line.
-    pub fn replay_difference(&self) -> Option<ReplayDifference> {
-        self.replay_difference
-    }
-
-    /// Stream time minus the delay (µs); `None` before the first valid record. During a replay, that of the replay.
-    pub fn watermark_us(&self) -> Option<i64> {
-        self.stream_time_us.map(|time| time.saturating_sub(self.durations.watermark_delay_us))
-    }
-
-    /// Every window ending at or before this (µs) is closed; `None` before the first.
-    pub fn closed_through_us(&self) -> Option<i64> {
-        self.closed_through_us
-    }
-
-    /// Windows not yet closed.
-    pub fn open_windows(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Events counted in windows not yet closed.
-    pub fn open_events(&self) -> u64 {
-        self.open_events
-    }
-
-    /// Rows that the next flush will hold: closed windows and corrections.
-    pub fn pending_rows(&self) -> usize {
-        self.closed_rows + self.correction_rows
-    }
-
-    /// Whether rows of closed windows wait for a flush.
-    pub fn has_pending_windows(&self) -> bool {
-        self.closed_rows > 0
-    }
-
-    /// Whether corrections wait for a flush.
-    pub fn has_pending_corrections(&self) -> bool {
-        self.correction_rows > 0
-    }
-
-    /// Whether the position has moved since the last flush (or since the committed position of a restart).
-    pub fn has_unflushed_progress(&self) -> bool {
-        !self.is_replaying() && self.next != self.flushed_next
-    }
-
-    /// The cumulative counts as they are now; its offsets and times are not those of a flush.
-    pub fn counts(&self) -> &GoldPosition {
-        &self.counts
-    }
-
-    /// Event ids remembered.
-    pub fn dedup_len(&self) -> usize {
-        self.dedup.len()
-    }
-
-    /// Ids that the cap pushed out while they were still inside the horizon, since this state was made: their
-    /// duplicates, if any came, were counted as events of their own.
-    pub fn dedup_cap_evictions(&self) -> u64 {
-        self.dedup.cap_evictions()
-    }
-
     /// A record from before the committed position: feeds stream time and dedup as the first run did, and refills
     /// its window if that was still open then. (If it was, the record was not late then either.)
-    fn replay_record(&mut self, view: &BatchView<'_>, row: usize) {
+    fn replay_record(&mut self, view: &BatchView<'_>, row: usize, sink: &mut impl DeltaSink) {
         let (before, is_duplicate) = self.sight(view, row);
-        let start_us = window_start_us(view.columns.event_timestamp_us[row]);
-        if !self.is_closed(start_us) {
-            self.add_on_time(view, row, start_us, before, is_duplicate);
+        let event = view.event(row);
+        if !self.is_closed(event.minute_start_us) {
+            self.add_on_time(view, event, before, is_duplicate, sink);
         }
     }
 
-    fn apply_record(&mut self, view: &BatchView<'_>, row: usize) {
+    fn apply_record(&mut self, view: &BatchView<'_>, row: usize, sink: &mut impl DeltaSink) {
         let watermark_before_us = self.watermark_us();
         let (before, is_duplicate) = self.sight(view, row);
         self.counts.duplicates += u64::from(is_duplicate);
-        let event_us = view.columns.event_timestamp_us[row];
-        let start_us = window_start_us(event_us);
-        if !self.is_closed(start_us) {
-            self.add_on_time(view, row, start_us, before, is_duplicate);
+        let event = view.event(row);
+        if !self.is_closed(event.minute_start_us) {
+            self.add_on_time(view, event, before, is_duplicate, sink);
         } else if !is_duplicate {
-            self.add_late(view, row, start_us, watermark_before_us);
+            self.add_late(view, event, watermark_before_us, sink);
         }
         // Not only at the batch's end: closing asks from where a restart would have to read, here and now.
         self.next = view.columns.offset[row] + 1;
@@ -308,12 +263,12 @@ impl PartitionWindows {
     fn add_on_time(
         &mut self,
         view: &BatchView<'_>,
-        row: usize,
-        start_us: i64,
+        event: CountedEvent,
         before: Checkpoint,
         is_duplicate: bool,
+        sink: &mut impl DeltaSink,
     ) {
-        let window = self.open.entry(start_us).or_insert_with(|| OpenWindow {
+        let window = self.open.entry(event.minute_start_us).or_insert_with(|| OpenWindow {
             first: before,
             videos: VideoCounts::default(),
             events: 0,
@@ -321,22 +276,25 @@ impl PartitionWindows {
         if is_duplicate {
             return;
         }
-        let columns = view.columns;
-        window.videos.add(view.video_ids.value(row), columns.event_type[row], columns.watch_time_ms[row]);
+        window.videos.add(view.video_ids.value(event.row), event, sink);
         window.events += 1;
         self.open_events += 1;
     }
 
-    fn add_late(&mut self, view: &BatchView<'_>, row: usize, start_us: i64, watermark_us: Option<i64>) {
-        let columns = view.columns;
+    fn add_late(
+        &mut self,
+        view: &BatchView<'_>,
+        event: CountedEvent,
+        watermark_us: Option<i64>,
+        sink: &mut impl DeltaSink,
+    ) {
         let oldest_us = watermark_us.map(|time| time.saturating_sub(self.durations.allowed_lateness_us));
-        if Some(columns.event_timestamp_us[row]) < oldest_us {
+        if Some(view.columns.event_timestamp_us[event.row]) < oldest_us {
             self.counts.dropped += 1;
             return;
         }
-        let videos = self.corrections.entry(start_us).or_default();
-        let is_new =
-            videos.add(view.video_ids.value(row), columns.event_type[row], columns.watch_time_ms[row]);
+        let videos = self.corrections.entry(event.minute_start_us).or_default();
+        let is_new = videos.add(view.video_ids.value(event.row), event, sink);
         self.correction_rows += usize::from(is_new);
         self.counts.late += 1;
     }

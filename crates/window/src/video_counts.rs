@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use hashbrown::HashMap;
-use pulselake_model::{EventType, GoldRow, WindowCounters};
+use pulselake_model::{GoldRow, WindowCounters};
+
+use crate::deltas::{CountedEvent, DeltaSink};
 
 /// Counts of every video seen in one window.
 ///
@@ -12,21 +14,31 @@ use pulselake_model::{EventType, GoldRow, WindowCounters};
 /// chosen by strangers can't pile up in one bucket.
 #[derive(Clone, Default)]
 pub(crate) struct VideoCounts {
-    videos: HashMap<Box<str>, WindowCounters>,
+    videos: HashMap<Box<str>, Counts>,
 }
 
-/// By rising id: the map's own order changes from run to run.
+#[derive(Clone, Default)]
+struct Counts {
+    counters: WindowCounters,
+    /// See [`DeltaSink::note`].
+    last_delta: u64,
+}
+
+/// By rising id: the map's own order changes from run to run. Without the deltas' numbers: they change no count.
 impl fmt::Debug for VideoCounts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_map().entries(self.videos.iter().collect::<BTreeMap<_, _>>()).finish()
+        let sorted: BTreeMap<_, _> = self.videos.iter().map(|(id, counts)| (id, &counts.counters)).collect();
+        formatter.debug_map().entries(sorted).finish()
     }
 }
 
 impl VideoCounts {
     /// Counts one event; true when it is the video's first in this window.
-    pub(crate) fn add(&mut self, video_id: &str, event_type: EventType, watch_time_ms: i64) -> bool {
+    pub(crate) fn add(&mut self, video_id: &str, event: CountedEvent, sink: &mut impl DeltaSink) -> bool {
         let known = self.videos.len();
-        self.videos.entry_ref(video_id).or_default().add(event_type, watch_time_ms);
+        let counts = self.videos.entry_ref(video_id).or_default();
+        counts.counters.add(event.event_type, event.watch_time_ms);
+        sink.note(&mut counts.last_delta, event);
         self.videos.len() > known
     }
 
@@ -41,11 +53,11 @@ impl VideoCounts {
         window_start_us: i64,
         is_correction: bool,
     ) -> impl ExactSizeIterator<Item = GoldRow> {
-        self.videos.into_iter().map(move |(video_id, counters)| GoldRow {
+        self.videos.into_iter().map(move |(video_id, counts)| GoldRow {
             video_id: video_id.into_string(),
             window_start_us,
             is_correction,
-            counters,
+            counters: counts.counters,
         })
     }
 }

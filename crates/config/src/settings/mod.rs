@@ -2,7 +2,9 @@
 //!
 //! `config/pulselake.toml` explains each of them; `rules.rs` says what is allowed; tests hold the three together.
 
+mod board;
 mod changes;
+mod decisions;
 mod engine;
 mod maintenance;
 mod service;
@@ -14,10 +16,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use board::BoardSettings;
 pub use changes::ChangeSettings;
+pub use decisions::DecisionSettings;
 pub use engine::{DecodeSettings, EngineSettings, SupervisionSettings, WindowSettings};
 pub use maintenance::MaintenanceSettings;
-pub use service::{HttpSettings, LogFormat, LogLevel, LogSettings};
+pub use service::{HttpSettings, LogFormat, LogLevel, LogSettings, QuerySettings};
 pub use sinks::{BronzeSettings, GoldSettings, LakeSettings};
 pub use source::{
     FilesSettings, GeneratorSettings, GroupMode, KafkaSettings, OnDataLoss, SourceKind, SourceSettings,
@@ -48,8 +52,12 @@ pub struct Settings {
     pub bronze: BronzeSettings,
     /// The gold table's commits.
     pub gold: GoldSettings,
+    /// The live board.
+    pub board: BoardSettings,
     /// Dimensions that follow an operational database.
     pub cdc: ChangeSettings,
+    /// What is decided about videos.
+    pub decisions: DecisionSettings,
     /// Catalog and warehouse.
     pub lake: LakeSettings,
     /// A REST catalog.
@@ -60,6 +68,8 @@ pub struct Settings {
     pub maintenance: MaintenanceSettings,
     /// Health, metrics and API.
     pub http: HttpSettings,
+    /// SQL over HTTP.
+    pub query: QuerySettings,
     /// Logging.
     pub log: LogSettings,
 }

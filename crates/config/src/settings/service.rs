@@ -14,11 +14,55 @@ pub struct HttpSettings {
     pub token: Secret,
     /// A file that holds the token.
     pub token_file: String,
+    /// Bearer token for changes, which opens everything else too; empty: nothing can be changed over HTTP.
+    pub action_token: Secret,
+    /// A file that holds it.
+    pub action_token_file: String,
+    /// Base URLs of the other processes of the same group, whose boards are shown together with ours.
+    pub peers: Vec<String>,
 }
 
 impl Default for HttpSettings {
     fn default() -> Self {
-        Self { bind: "127.0.0.1:9464".to_owned(), token: Secret::default(), token_file: String::new() }
+        Self {
+            bind: "127.0.0.1:9464".to_owned(),
+            token: Secret::default(),
+            token_file: String::new(),
+            action_token: Secret::default(),
+            action_token_file: String::new(),
+            peers: Vec::new(),
+        }
+    }
+}
+
+/// `[query]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuerySettings {
+    /// Whether SQL is answered over HTTP.
+    pub enabled: bool,
+    /// The program that answers it; empty: `pulselake-query` beside the engine's own program, else where programs are.
+    pub program: String,
+    /// Memory of all queries together, MiB.
+    pub memory_mib: u64,
+    /// Rows of an answer.
+    pub max_rows: u64,
+    /// Time of a query.
+    pub timeout_ms: u64,
+    /// Queries at the same time.
+    pub max_concurrent: usize,
+}
+
+impl Default for QuerySettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            program: String::new(),
+            memory_mib: 512,
+            max_rows: 10_000,
+            timeout_ms: 30_000,
+            max_concurrent: 4,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The files of one upsert of a dimension: rows, and equality deletes by key.
+//! The files of one upsert of a table with a key: rows, and equality deletes by key.
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::layout::FileLayout;
 use super::{TableWriter, WriterOptions};
-use crate::{Lake, LakeError, tables};
+use crate::{Lake, LakeError};
 
 /// Rows that are encoded before it is looked whether a file is full.
 const ROWS_AT_ONCE: usize = 16 << 10;
@@ -35,8 +35,8 @@ impl Lake {
         write_all(TableWriter::with_layout(self, &loaded, layout, options)?, rows).await
     }
 
-    /// Writes equality delete files for `keys` of a dimension, one a partition. In a commit with rows of the same keys
-    /// ([`crate::LedgeredAppend`]) they delete the rows of earlier commits alone. Errors as [`Lake::write_rows`].
+    /// Writes equality delete files for `keys` of a table that is upserted, one a partition. In a commit with rows of the same
+    /// keys ([`crate::LedgeredAppend`], [`Lake::upsert_rows`]) they delete the rows of earlier commits alone. Errors as [`Lake::write_rows`].
     pub async fn write_equality_deletes(
         &self,
         table: LakeTable,
@@ -45,7 +45,8 @@ impl Lake {
     ) -> Result<Vec<DataFile>, LakeError> {
         let loaded = self.last_known(table).await?;
         let layout = FileLayout::of_deleted_keys(table, loaded.metadata())?;
-        let name = tables::dimension_of(table).map_or("", |entity| entity.key_column());
+        // The layout has refused a table without one.
+        let name = table.key_column().unwrap_or_default();
         let schema = Arc::new(ArrowSchema::new(vec![Field::new(name, DataType::Utf8, false)]));
         let column = Arc::new(StringArray::from_iter_values(keys));
         let batch = RecordBatch::try_new(schema, vec![column]).map_err(|error| LakeError::BadBatch {

@@ -39,16 +39,14 @@ impl FileLayout {
         Ok(Self { table, content: DataContentType::Data, schema, equality_ids: None })
     }
 
-    /// Files of deleted keys, for a dimension.
+    /// Files of deleted keys, for a table that is upserted.
     pub(crate) fn of_deleted_keys(table: LakeTable, metadata: &TableMetadata) -> Result<Self, LakeError> {
-        let LakeTable::Dimension(entity) = table else {
+        let Some(key_column) = table.key_column() else {
             return Err(bad_batch(table, "rows of this table are never deleted by their key".to_string()));
         };
         let columns = current_columns(table, metadata)?;
-        let key = columns
-            .field_with_name(entity.key_column())
-            .map_err(|error| bad_batch(table, error.to_string()))?
-            .clone();
+        let key =
+            columns.field_with_name(key_column).map_err(|error| bad_batch(table, error.to_string()))?.clone();
         let equality_ids = Some(field_id(&key).into_iter().collect());
         let schema = Arc::new(ArrowSchema::new(vec![key]));
         Ok(Self { table, content: DataContentType::EqualityDeletes, schema, equality_ids })

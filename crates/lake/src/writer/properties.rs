@@ -95,8 +95,9 @@ fn is_constant_per_batch(column: &str) -> bool {
 }
 
 fn is_high_entropy(table: LakeTable, column: &str) -> bool {
-    // In a dimension, a key comes once; in the history, mostly once a file.
-    if tables::dimension_of(table).is_some_and(|entity| entity.key_column() == column) {
+    // In an upserted table, a key comes once; in the history of a dimension, mostly once a file.
+    let key = table.key_column().or(tables::dimension_of(table).map(|entity| entity.key_column()));
+    if key == Some(column) {
         return true;
     }
     matches!(

@@ -43,8 +43,9 @@ impl Lake {
         let directory = tempfile::tempdir().unwrap();
         let file_io = FileIOBuilder::new(Arc::new(LocalStorageFactory { fsync: false })).build();
         let path = directory.path().join("catalog.db");
-        let catalog =
-            SqlCatalog::open_sqlite(path, true, false, "test", file_io, Runtime::current()).await.unwrap();
+        let catalog = SqlCatalog::open_sqlite(path, true, false, "pulselake", file_io, Runtime::current())
+            .await
+            .unwrap();
         let lake = Self { directory, catalog: Arc::new(catalog) };
         lake.catalog.create_namespace(&NamespaceIdent::new("t".to_string())).await.unwrap();
         lake

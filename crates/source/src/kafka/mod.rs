@@ -10,8 +10,10 @@ mod settings;
 mod sink;
 mod slot;
 mod source;
+mod tail;
 mod threads;
 
 pub use settings::{GroupMode, KafkaSettings};
 pub use sink::{KafkaSink, KafkaSinkSettings};
 pub use source::KafkaSource;
+pub use tail::read_topic_since;

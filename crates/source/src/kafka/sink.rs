@@ -96,6 +96,11 @@ impl ProducerContext for SinkContext {
     }
 }
 
+/// Whether a property says how to reach brokers: other clients beside the producer need it too.
+pub(super) fn is_of_connection(key: &str) -> bool {
+    ["security.", "sasl.", "ssl.", "socket.", "broker.", "debug"].iter().any(|part| key.starts_with(part))
+}
+
 /// An idempotent producer of one topic. `send` waits when its buffer is full; `flush` tells what failed.
 pub struct KafkaSink {
     producer: BaseProducer<SinkContext>,
@@ -128,10 +133,7 @@ impl KafkaSink {
         config.set("batch.size", "524288");
         for (key, value) in &settings.properties {
             config.set(key, value);
-            if ["security.", "sasl.", "ssl.", "socket.", "broker.", "debug"]
-                .iter()
-                .any(|p| key.starts_with(p))
-            {
+            if is_of_connection(key) {
                 common.set(key, value);
             }
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod deltas;
 mod exhaustive;
 mod harness;
 mod log;

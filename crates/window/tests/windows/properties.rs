@@ -13,7 +13,7 @@ const VIDEOS: [&str; 3] = ["v_1", "v_2", "a video with a much longer name"];
 
 /// What happens between two reads.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Read(i64),
     Flush,
     /// The rows are taken, but the commit never happens.
@@ -22,7 +22,7 @@ enum Step {
     Crash,
 }
 
-fn steps(with_idle: bool) -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps(with_idle: bool) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (1_i64..9).prop_map(Step::Read),
         3 => Just(Step::Flush),
@@ -34,16 +34,16 @@ fn steps(with_idle: bool) -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// A record as drawn: how the broker's clock moves, how the client's differs from it, and whose id it repeats.
-type Draw = (i64, i64, u8, usize, usize);
+pub(crate) type Draw = (i64, i64, u8, usize, usize);
 
 /// The clock mostly creeps and now and then jumps; clients lie both ways; ids repeat, with the same event or another.
-fn draws() -> impl Strategy<Value = Vec<Draw>> {
+pub(crate) fn draws() -> impl Strategy<Value = Vec<Draw>> {
     let clock = prop_oneof![5 => 0_i64..8, 2 => 8_i64..70, 1 => 70_i64..400];
     let skew = prop_oneof![6 => -5_i64..1, 2 => -90_i64..1, 1 => -600_i64..1, 1 => 0_i64..300];
     vec((clock, skew, 0_u8..12, 0_usize..1_000, 0_usize..1_000), 0..70)
 }
 
-fn log_of(first: i64, draws: &[Draw]) -> Log {
+pub(crate) fn log_of(first: i64, draws: &[Draw]) -> Log {
     let mut log = Log::new(first);
     let mut clock_s = -200;
     let mut events: Vec<Event> = Vec::new();
@@ -78,7 +78,9 @@ fn log_of(first: i64, draws: &[Draw]) -> Log {
 }
 
 /// Settings small enough for every rule to bite within seventy records.
-fn settings(allowed_lateness_ms: impl Strategy<Value = i64>) -> impl Strategy<Value = WindowSettings> {
+pub(crate) fn settings(
+    allowed_lateness_ms: impl Strategy<Value = i64>,
+) -> impl Strategy<Value = WindowSettings> {
     let horizon = prop_oneof![Just(0_i64), Just(1_i64), Just(5_000), Just(120_000), Just(900_000)];
     let cap = prop_oneof![3 => Just(1_000_usize), 1 => 0_usize..8];
     (0_i64..90_000, allowed_lateness_ms, horizon, cap).prop_map(
