@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test test-tools test-with-broker soak bench load load-all deny advisories peers clean-test-cache programs
+.PHONY: help demo build query check test test-tools test-with-broker soak bench load load-all deny advisories peers clean-test-cache programs
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TEST_CACHE := $(or $(PULSELAKE_TEST_CACHE),$(HOME)/.cache/pulselake-tests)
@@ -19,19 +19,23 @@ demo: build ## Build, then run the engine on generated events; RATE=5000 sets ev
 build: programs ## Build the release binary
 	cargo build --locked --release -p pulselake
 
+query: programs ## Build pulselake-query (SQL by DataFusion): some twenty minutes the first time
+	cargo build --locked --release -p pulselake-query
+
 check: ## Formatting and lints, for the whole workspace
 	cargo fmt --all --check
 	cargo clippy $(WORKSPACE) --all-targets -- -D warnings
 
 test: test-tools check ## Everything: lints, unit and property tests, whole-process tests against real Kafka, catalogs and stores
-	cargo test $(WORKSPACE) --no-run
+	cargo test $(WORKSPACE) --lib --bins --tests --no-run
 	tests/tools/with-kafka.sh tests/tools/with-services.sh $(MAKE) --no-print-directory test-with-broker
 
 # Run by `test` with the environment that with-kafka.sh and with-services.sh make.
 test-with-broker:
+	cd tests/tools && "$$PULSELAKE_TEST_PYTHON" -m unittest
 	cd tests/verify && "$$PULSELAKE_TEST_PYTHON" -m unittest
 	cd load-tests/peers && "$$PULSELAKE_TEST_PYTHON" -m unittest
-	cargo test $(WORKSPACE) --no-fail-fast --lib --bins --tests -- --include-ignored
+	"$$PULSELAKE_TEST_PYTHON" tests/tools/run_tests.py $(WORKSPACE)
 	cargo test $(WORKSPACE) --doc
 
 soak: ## The tests in their long forms (many more crashes, hours of stream time), then every load test at full length

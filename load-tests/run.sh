@@ -9,7 +9,7 @@ export PULSELAKE_BENCH_ENGINE=${PULSELAKE_BENCH_ENGINE:-$target/release/pulselak
 bench=${PULSELAKE_BENCH:-$target/release/pulselake-bench}
 
 needs_broker=yes
-case ${1:-help} in scaling | help | -*) needs_broker= ;; esac
+case ${1:-help} in scaling | api | help | -*) needs_broker= ;; esac
 for argument in "$@"; do
     case $argument in --brokers | --brokers=* | -h | --help) needs_broker= ;; esac
 done

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::scenarios::api::ApiArgs;
 use crate::scenarios::changes::ChangesArgs;
 use crate::scenarios::drain::DrainArgs;
 use crate::scenarios::live::LiveArgs;
@@ -32,6 +33,8 @@ pub(crate) enum Scenario {
     Recovery(RecoveryArgs),
     /// How much faster two shards are than one
     Scaling(ScalingArgs),
+    /// How soon the HTTP API answers while events flow, and whether the events notice; needs no broker
+    Api(ApiArgs),
 }
 
 /// What every scenario needs.

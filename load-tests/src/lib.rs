@@ -44,6 +44,7 @@ pub fn bench() -> ExitCode {
         cli::Scenario::Changes(args) => scenarios::changes::run(&args),
         cli::Scenario::Recovery(args) => scenarios::recovery::run(&args),
         cli::Scenario::Scaling(args) => scenarios::scaling::run(&args),
+        cli::Scenario::Api(args) => scenarios::api::run(&args),
     };
     match outcome {
         Ok((report, all_met)) => {

@@ -85,7 +85,8 @@ pub(crate) struct GenerateArgs {
     pub(crate) cdc_rate: Option<f64>,
 }
 
-fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+/// A moment, as RFC 3339 spells it.
+pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|time| time.to_utc())
         .map_err(|error| format!("{error}; expected a time such as 2026-02-07T10:00:00Z"))

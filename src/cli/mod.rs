@@ -1,15 +1,18 @@
 //! The command line: what can be typed, and how flags become settings. No command does its work here.
 
 mod change_topic;
+mod decide;
 mod generate;
 mod inspect;
 mod maintain;
+mod query;
 mod service;
 mod settings;
 mod tools;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use decide::{DecideArgs, DecideFormat};
 pub(crate) use generate::GenerateArgs;
 pub(crate) use inspect::{
     AuditArgs, LedgerCommand, LedgerRewindArgs, LedgerShowArgs, OutputFormat, QuarantineCommand,
@@ -17,6 +20,7 @@ pub(crate) use inspect::{
     TablesInspectArgs,
 };
 pub(crate) use maintain::{EraseArgs, MaintainArgs};
+pub(crate) use query::PassedOn;
 pub(crate) use service::{DemoArgs, InitArgs, RunArgs};
 pub(crate) use tools::{CompletionsArgs, ConfigCommand, ManArgs};
 
@@ -55,12 +59,25 @@ pub(crate) enum Command {
     Erase(EraseArgs),
     /// Prove from the tables that every record taken is accounted for; exits with 1 when one is not
     Audit(AuditArgs),
+    /// Show what other rules would have decided over history, before they go live
+    ///
+    /// Runs the rules in force and those of a file over the counts of gold and says what would be added, gone and changed.
+    /// Nothing is written.
+    Decide(DecideArgs),
     /// Look at rejected records, and take in those that are valid by now
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
     /// Look at the ledgers, or make a table's current snapshot the truth after a rollback
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Ask the tables and views in SQL, read-only: one query, or interactive
+    ///
+    /// Runs pulselake-query, a program of its own: `pulselake sql --help` explains it.
+    Sql(PassedOn),
+    /// List the serving views, show one, or make them in Trino (runs pulselake-query)
+    Views(PassedOn),
+    /// Answer queries over HTTP and Flight SQL until standard input ends (runs pulselake-query serve)
+    QueryServe(PassedOn),
     /// Check, print or explain settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -137,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_sql_is_passed_on_whole() {
+        let line = "pulselake sql --data-dir /data --format json --help";
+        let Command::Sql(passed_on) = parse(line) else { panic!("no sql") };
+        assert_eq!(passed_on.arguments, ["--data-dir", "/data", "--format", "json", "--help"]);
+        let Command::Views(passed_on) = parse("pulselake views list") else { panic!("no views") };
+        assert_eq!(passed_on.arguments, ["list"]);
+    }
+
+    #[test]
     fn a_start_is_a_time() {
         let Command::Generate(args) = parse("pulselake generate --output - --start 1970-01-01T00:00:01Z")
         else {
@@ -144,6 +170,21 @@ mod tests {
         };
         assert_eq!(args.settings().unwrap().generator.start_ms, 1_000);
         assert!(Cli::try_parse_from(["pulselake", "generate", "--output", "-", "--start", "noon"]).is_err());
+    }
+
+    #[test]
+    fn a_replay_of_rules_has_a_beginning_and_an_end() {
+        let line = "pulselake decide --replay 1970-01-01T00:00:01Z 1970-01-01T00:02:00+00:01 --rules r.toml";
+        let Command::Decide(args) = parse(line) else { panic!("no decide") };
+        assert_eq!(args.stretch_us(), (1_000_000, 60_000_000));
+        for line in [
+            "pulselake decide --replay 1970-01-01T00:00:01Z --rules r.toml",
+            "pulselake decide --rules r.toml",
+            "pulselake decide --replay 1970-01-01T00:00:01Z 1970-01-01T00:02:00Z",
+            "pulselake decide --replay yesterday today --rules r.toml",
+        ] {
+            assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+        }
     }
 
     #[test]

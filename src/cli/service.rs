@@ -18,6 +18,13 @@ pub(crate) struct DemoArgs {
     /// Seed of the generated events [default: 42]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Where pages and API are, port 0 for a free one [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// What happens on purpose: supernova, clickbait, or a scenario of the generator such as
+    /// late_events:start_s=60,length_s=600; may be repeated
+    #[arg(long, value_name = "SCENARIO", value_parser = scenario_text)]
+    scenario: Vec<String>,
     /// Print log lines instead of the summary
     #[arg(long)]
     pub(crate) no_summary: bool,
@@ -34,10 +41,22 @@ impl DemoArgs {
                 .text("source.kind", "demo", Some("generator"))
                 .text("cdc.videos_topic", "demo", Some(Entity::Videos.default_topic()))
                 .text("cdc.users_topic", "demo", Some(Entity::Users.default_topic()))
+                .list("generator.scenarios", "--scenario", &self.scenario)
+                .text("http.bind", "--listen", self.listen.as_deref())
                 .text("generator.rate_per_s", "--rate", self.rate)
                 .text("generator.seed", "--seed", self.seed),
         )
     }
+}
+
+/// Names that people know for two of the generator's scenarios.
+const KNOWN_AS: [(&str, &str); 2] = [("supernova", "viral_high_quality"), ("clickbait", "viral_low_quality")];
+
+/// A scenario as the generator writes it. What is none is refused with the setting's own words.
+fn scenario_text(text: &str) -> Result<String, std::convert::Infallible> {
+    let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+    let known = KNOWN_AS.iter().find(|(known_as, _)| *known_as == name);
+    Ok(known.map_or_else(|| text.to_owned(), |(_, kind)| format!("{kind}{rest}")))
 }
 
 /// `pulselake run`.
@@ -66,9 +85,9 @@ pub(crate) struct RunArgs {
     /// Threads that decode and aggregate [default: one per core]
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
-    /// Address of metrics and health checks, empty for none [default: 127.0.0.1:9464]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    metrics_bind: Option<String>,
+    /// Where pages, API, metrics and health checks are, empty for nowhere [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS:PORT", alias = "metrics-bind")]
+    listen: Option<String>,
 }
 
 impl RunArgs {
@@ -92,7 +111,7 @@ impl RunArgs {
                 .list("files.paths", "--files", &self.files)
                 .switch("source.until_caught_up", "--until-caught-up", self.until_caught_up)
                 .text("engine.shards", "--shards", self.shards)
-                .text("http.bind", "--metrics-bind", self.metrics_bind.as_deref()),
+                .text("http.bind", "--listen", self.listen.as_deref()),
         )
     }
 }

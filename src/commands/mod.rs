@@ -2,6 +2,7 @@
 
 mod audit;
 mod config;
+mod decide;
 mod erase;
 mod generate;
 mod ledger;
@@ -9,6 +10,7 @@ mod maintain;
 mod maintain_text;
 mod output;
 mod quarantine;
+mod query;
 mod service;
 mod shell;
 mod tables;
@@ -35,7 +37,11 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Maintain(args) => maintain::run(&args),
         Command::Erase(args) => erase::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Decide(args) => decide::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Sql(passed_on) => query::become_query("sql", &passed_on),
+        Command::Views(passed_on) => query::become_query("views", &passed_on),
+        Command::QueryServe(passed_on) => query::become_query("serve", &passed_on),
     }
 }

@@ -4,12 +4,13 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pulselake_config::SourceKind;
+use pulselake_config::{Secret, SourceKind};
 use pulselake_lake::OpenMode;
+use uuid::Uuid;
 
 use super::output::write_out;
 use crate::cli::{DemoArgs, InitArgs, RunArgs};
-use crate::engine::{Show, open_lake, serve, wanted_tables};
+use crate::engine::{RunMode, Show, open_lake, serve, wanted_tables};
 
 /// Runs the service on generated events.
 ///
@@ -17,7 +18,13 @@ use crate::engine::{Show, open_lake, serve, wanted_tables};
 /// With what stopped it.
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let show = if args.no_summary { Show::Log } else { Show::Summary };
-    serve(&args.settings()?, show, args.duration_s.map(Duration::from_secs))
+    let mut settings = args.settings()?;
+    if settings.http.action_token.is_empty() {
+        // Whoever sees the terminal may press the buttons; another page or user on this machine may not.
+        settings.http.action_token = Secret::new(Uuid::new_v4().simple().to_string());
+    }
+    let limit = args.duration_s.map(Duration::from_secs);
+    serve(&settings, RunMode { show, prints_address: true, limit })
 }
 
 /// Runs the service.
@@ -28,7 +35,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings()?;
     let ends = settings.source.until_caught_up || settings.source.kind == SourceKind::Files;
     let show = if ends && std::io::stderr().is_terminal() { Show::Progress } else { Show::Log };
-    serve(&settings, show, None)
+    serve(&settings, RunMode { show, prints_address: false, limit: None })
 }
 
 /// Creates catalog and tables, or checks them.

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use pulselake_actors::{DimensionStream, EngineStatus, LiveBoard, Pipeline, PipelineSettings};
+use pulselake_actors::{DimensionStream, EngineStatus, Pipeline, PipelineSettings};
+use pulselake_board::{BoardSettings, LiveBoard};
 use pulselake_config::{OnDataLoss, Settings};
 use pulselake_decode::DecodeSettings;
 use pulselake_lake::{CommitLimits, Lake, LakeError, LakeSettings, OpenMode, WriterOptions};
@@ -12,7 +13,7 @@ use pulselake_telemetry::events;
 use pulselake_window::WindowSettings;
 
 use super::changes::{change_streams, wanted_tables};
-use super::lake_settings::lake_settings;
+use super::lake_settings;
 use super::source::{generator_config, open_source};
 
 /// Size at which a data file is closed and the next one begun, bytes.
@@ -73,7 +74,7 @@ pub(crate) async fn assemble(settings: &Settings) -> anyhow::Result<Assembled> {
             target_file_bytes: TARGET_FILE_BYTES,
         },
         status: EngineStatus::default(),
-        board: LiveBoard::default(),
+        board: LiveBoard::new(board_settings(settings)),
     };
     let changes = change_streams(settings, &pipeline, generator.as_ref()).await?;
     Ok(Assembled { pipeline, changes })
@@ -111,6 +112,11 @@ fn window_settings(settings: &Settings) -> WindowSettings {
         dedup_horizon_ms: saturating_i64(settings.windows.dedup_horizon_ms),
         dedup_max_ids: settings.windows.dedup_max_ids,
     }
+}
+
+fn board_settings(settings: &Settings) -> BoardSettings {
+    let max_videos = if settings.board.enabled { settings.board.max_videos } else { 0 };
+    BoardSettings::for_watermark_delay(max_videos, saturating_i64(settings.windows.watermark_delay_ms))
 }
 
 fn pipeline_settings(settings: &Settings) -> PipelineSettings {

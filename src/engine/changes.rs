@@ -18,6 +18,7 @@ use pulselake_source::{
     SchemaRegistrySettings, Source,
 };
 
+use super::decisions::wants_decisions;
 use super::source::{end_ms, kafka_settings};
 
 /// The part of the prefetch that a topic of changes takes: its records are few beside the events.
@@ -34,10 +35,15 @@ pub(crate) fn topic_of(settings: &Settings, entity: Entity) -> Option<&str> {
     (!topic.is_empty()).then_some(topic.as_str())
 }
 
-/// The tables that the settings' streams commit to.
+/// The tables that the settings' streams commit to, and those of decisions where any are taken.
 pub(crate) fn wanted_tables(settings: &Settings) -> Vec<LakeTable> {
     let followed = Entity::ALL.into_iter().filter(|&entity| topic_of(settings, entity).is_some());
-    LakeTable::OF_EVENTS.into_iter().chain(followed.flat_map(LakeTable::of_changes)).collect()
+    let decisions = wants_decisions(settings).then_some(LakeTable::OF_DECISIONS).into_iter().flatten();
+    LakeTable::OF_EVENTS
+        .into_iter()
+        .chain(followed.flat_map(LakeTable::of_changes))
+        .chain(decisions)
+        .collect()
 }
 
 /// The streams of the entities that have a topic, beside the events of `pipeline`. `generator` is the one that makes the

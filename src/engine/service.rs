@@ -1,5 +1,6 @@
 //! The service as a process: runtime, telemetry, HTTP, signals, and the engine until it ends.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,12 +13,10 @@ use pulselake_telemetry::events;
 
 use super::assemble::{Assembled, assemble};
 use super::changes::wanted_tables;
+use super::decisions::start_decisions;
 use super::maintenance_settings::{maintenance_limits, round_settings};
 use super::streams::run_streams;
 use super::{http, signals, summary};
-
-/// Ready until bronze has gone without a commit for this many commit intervals while records wait.
-const STALE_INTERVALS: u32 = 6;
 
 /// What the terminal shows beside the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +29,23 @@ pub(crate) enum Show {
     Progress,
 }
 
-/// Runs the engine until it is caught up, told to stop, or `limit` has passed.
+/// How the service is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunMode {
+    /// What the terminal shows.
+    pub(crate) show: Show,
+    /// Whether the address of the pages is printed to standard output, with the token for changes in it.
+    pub(crate) prints_address: bool,
+    /// It ends by itself after this time.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// Runs the engine until it is caught up, told to stop, or the limit has passed.
 ///
 /// # Errors
 /// With what stopped it and what to do.
-pub(crate) fn serve(settings: &Settings, show: Show, limit: Option<Duration>) -> anyhow::Result<ExitCode> {
+pub(crate) fn serve(settings: &Settings, mode: RunMode) -> anyhow::Result<ExitCode> {
+    let RunMode { show, .. } = mode;
     let level = match (show, settings.log.level) {
         (Show::Log, level) | (_, level @ LogLevel::Error) => level,
         (Show::Summary | Show::Progress, _) => LogLevel::Warn,
@@ -45,19 +56,15 @@ pub(crate) fn serve(settings: &Settings, show: Show, limit: Option<Duration>) ->
     };
     pulselake_telemetry::init_logging(format, level.as_str())?;
     let system = actix::System::new();
-    let outcome = system.block_on(run(settings, show, limit));
+    let outcome = system.block_on(run(settings, mode));
     actix::System::current().stop();
     outcome
 }
 
-async fn run(settings: &Settings, show: Show, limit: Option<Duration>) -> anyhow::Result<ExitCode> {
+async fn run(settings: &Settings, mode: RunMode) -> anyhow::Result<ExitCode> {
     let telemetry = pulselake_telemetry::install(env!("CARGO_PKG_VERSION"))?;
     let Assembled { pipeline, changes } = assemble(settings).await?;
-    if !settings.http.bind.is_empty() {
-        let stale_after = Duration::from_millis(settings.bronze.commit_interval_ms) * STALE_INTERVALS;
-        let beside = changes.iter().map(|stream| (stream.entity, stream.status.clone())).collect();
-        http::serve(&settings.http, pipeline.status.clone(), beside, telemetry, stale_after).await?;
-    }
+    let listener = http::listen(settings)?;
     let identity = pipeline.source.identity();
     events::service_started(
         env!("CARGO_PKG_VERSION"),
@@ -66,22 +73,60 @@ async fn run(settings: &Settings, show: Show, limit: Option<Duration>) -> anyhow
         pipeline.settings.shards,
     );
     let videos = changes.iter().find_map(|stream| stream.cache.clone());
-    let shown = show_beside(settings, show, &pipeline, videos);
+    let decisions = start_decisions(settings, &pipeline, videos.clone()).await?;
+    let api = match listener {
+        None => None,
+        Some(listener) => {
+            let address = listener.address();
+            let shown = http::Shown {
+                pipeline: &pipeline,
+                changes: &changes,
+                videos: videos.clone(),
+                decisions: decisions.as_ref(),
+                telemetry,
+            };
+            let running = http::serve(settings, listener, shown)?;
+            if mode.prints_address {
+                print_address(settings, address);
+            }
+            Some(running)
+        }
+    };
+    let shown = show_beside(settings, mode.show, &pipeline, videos);
     let stop = async move {
-        if let Err(error) = signals::stop_requested(limit).await {
+        if let Err(error) = signals::stop_requested(mode.limit).await {
             tracing::error!(event = "signals_failed", %error, "cannot listen for signals, stopping");
         }
     };
     let maintenance = start_maintenance(settings, &pipeline);
     let statuses: Vec<EngineStatus> = changes.iter().map(|stream| stream.status.clone()).collect();
     let outcome = run_streams(pipeline.clone(), changes, stop).await;
+    if let Some(running) = decisions {
+        running.stop().await;
+    }
     if let Some(running) = maintenance {
         running.stop().await;
     }
     if let Some(task) = shown {
         task.abort();
     }
+    if let Some(running) = api {
+        // It has threads of its own, for which this one may wait.
+        running.stop();
+    }
     report(&pipeline, &statuses, outcome.context("pulselake has stopped")?)
+}
+
+/// Where the pages are, as a browser opens them: the token is behind the `#`, which no browser sends anywhere.
+fn print_address(settings: &Settings, address: std::net::SocketAddr) {
+    let token = settings.http.action_token.expose();
+    let behind = if token.is_empty() { String::new() } else { format!("#token={token}") };
+    let mut output = std::io::stdout();
+    let printed = writeln!(output, "http://{address}/{behind}").and_then(|()| output.flush());
+    if let Err(error) = printed {
+        // Whoever closed standard output does not want to know.
+        tracing::warn!(event = "address_not_printed", %error, "the address of the pages could not be printed");
+    }
 }
 
 /// Starts what keeps the hot tables fast, unless it is switched off.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pulselake_actors::{CachedVideo, DimensionCache, EngineStatus, LiveBoard, Phase};
+use pulselake_actors::{CachedVideo, DimensionCache, EngineStatus, Phase};
+use pulselake_board::{LiveBoard, TopQuery};
 use pulselake_model::tables::LakeTable;
 use pulselake_source::Source;
 
@@ -114,20 +115,20 @@ fn summary(
     for (label, table) in [("bronze", LakeTable::RawEvents), ("gold", LakeTable::VideoStats1Min)] {
         text.push_str(&table_line(status, label, table));
     }
-    let top = board.top(TOP_VIDEOS);
+    let top = board.top(&TopQuery { limit: TOP_VIDEOS, ..TopQuery::default() });
     if top.is_empty() {
-        text.push_str("top videos by velocity: the first minute has not closed yet");
+        text.push_str("top videos by velocity: no event within the last 30 minutes yet");
         return text;
     }
     text.push_str(
         "top videos by velocity (30 min)   velocity  impressions   likes  shares  category, region, status\n",
     );
     for video in top {
-        let [impressions, _, _, likes, shares, _] = video.counters.by_type;
+        let [impressions, _, _, likes, shares, _] = video.sums.by_type;
         let known = videos.and_then(|cache| cache.get(&video.video_id)).map_or_else(String::new, described);
         text.push_str(&format!(
             "  {:<32} {:>8.3} {impressions:>12} {likes:>7} {shares:>7}  {known}\n",
-            video.video_id, video.velocity_30m
+            video.video_id, video.metrics.velocity
         ));
     }
     text.truncate(text.trim_end().len());

@@ -16,6 +16,6 @@ mod repeats;
 pub(crate) mod replay;
 
 pub(crate) mod report;
-mod rows;
+pub(crate) mod rows;
 
 pub(crate) use ledgers::first_offset;

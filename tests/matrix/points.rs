@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::common::repository;
 
 /// Where the points of the event stream are. Those of maintenance (`crates/maintain`) are met in `tests/maintenance`, those
-/// of the streams of changes in `tests/dimensions`.
+/// of the streams of changes in `tests/dimensions`, those of decisions in `tests/decisions`.
 const SOURCES: [&str; 4] = ["actors/src", "crates/lake/src", "crates/commit/src", "crates/store/src"];
 
 /// A failpoint.
@@ -112,7 +112,7 @@ pub fn all_points() -> Vec<Point> {
 fn collect(directory: &Path, found: &mut BTreeMap<String, bool>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() && path.ends_with("dimensions") {
+        if path.is_dir() && (path.ends_with("dimensions") || path.ends_with("decisions")) {
             continue;
         }
         if path.is_dir() {

@@ -35,6 +35,8 @@ run_beside() {
     disown
 
     export PULSELAKE_TEST_PYTHON=$TEST_PYTHON PULSELAKE_TEST_TOOLS=$TOOLS
+    PULSELAKE_TEST_CHROMIUM=$(browser)
+    export PULSELAKE_TEST_CHROMIUM
 
     # In a process group of its own, so that a signal ends the whole command; in the background, so that the traps run at once.
     set -m

@@ -35,6 +35,15 @@ SCHEMA_REGISTRY=$TEST_CACHE/schema-registry-$SCHEMA_REGISTRY_VERSION
 SPARK=$TEST_CACHE/spark-$SPARK_VERSION
 SPARK_JARS=$TEST_CACHE/spark-jars-$(digest "$TOOLS/spark/pom.xml")
 
+# The browser that the pages are tested in. PULSELAKE_TEST_CHROMIUM names one. Prints nothing if there is none.
+browser() {
+    local name
+    for name in ${PULSELAKE_TEST_CHROMIUM:-chromium chromium-browser google-chrome-stable google-chrome}; do
+        type -P "$name" && return
+    done
+    return 0
+}
+
 say() { printf '%s\n' "test tools: $*" >&2; }
 
 die() {

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Fetches what the tests need beside Rust into ${PULSELAKE_TEST_CACHE:-~/.cache/pulselake-tests}:
-#   an Apache Kafka broker (jars, by Maven), a Python environment with PyIceberg, DuckDB and a Kafka client (by uv),
+#   an Apache Kafka broker (jars, by Maven), a Python environment with PyIceberg, DuckDB, a Kafka client and Playwright (by uv),
 #   Iceberg's reference REST catalog (jars, by Maven; its server is compiled by javac), an S3 server (versitygw, by Go; without
 #   Go: moto, by uv), PostgreSQL (the system's; without one: a bundle of its binaries, by Maven), Debezium on Kafka Connect (jars,
-#   by Maven), Apicurio's schema registry (an archive of jars, by Maven).
+#   by Maven), Apicurio's schema registry (an archive of jars, by Maven). The browser of the pages' tests, Chromium, is the
+#   system's: where it is missing, root gets Debian's package.
 # Safe to repeat: what is there already is left alone, and a run with nothing to do takes well under a second.
 # Exits non-zero with one sentence per missing program.
 set -euo pipefail
@@ -116,21 +117,34 @@ fetch_schema_registry() {
     mv "$part" "$SCHEMA_REGISTRY"
 }
 
+install_browser() {
+    apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >&2
+}
+
+fetch_browser() {
+    [ -z "$(browser)" ] || return 0
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        die "no Chromium was found, in which the pages are tested: install it (Debian: chromium), or name one by PULSELAKE_TEST_CHROMIUM"
+    fi
+    say "installing Chromium from Debian's packages (about 400 MB on disk)"
+    retry "the installation of Chromium" install_browser
+}
+
 fetch_python() {
     is_venv_ready "$VENV" && return
-    say "installing PyIceberg, DuckDB and the Kafka client (about 420 MB on disk) into $VENV"
+    say "installing PyIceberg, DuckDB, the Kafka client and Playwright (about 550 MB on disk) into $VENV"
     install_venv "$VENV" -r "$TOOLS/python-requirements.txt"
-    "$TEST_PYTHON" -c 'import confluent_kafka, duckdb, pyiceberg.catalog.sql, psycopg2, pyarrow, duckdb_extension_iceberg' ||
+    "$TEST_PYTHON" -c 'import confluent_kafka, duckdb, pyiceberg.catalog.sql, psycopg2, pyarrow, duckdb_extension_iceberg, playwright.sync_api, axe_playwright_python' ||
         die "the Python packages are installed but can't be loaded: see the message above"
     touch "$VENV/complete"
 }
 
 is_complete() {
     [ -d "$KAFKA_JARS" ] && is_venv_ready "$VENV" && [ -d "$REST_JARS" ] && [ -d "$REST_CLASSES" ] && [ -n "$(s3_server)" ] &&
-        [ -n "$(postgres_bin)" ] && [ -d "$DEBEZIUM_JARS" ] && [ -d "$SCHEMA_REGISTRY" ]
+        [ -n "$(postgres_bin)" ] && [ -d "$DEBEZIUM_JARS" ] && [ -d "$SCHEMA_REGISTRY" ] && [ -n "$(browser)" ]
 }
 
-tell() { say "ready in $TEST_CACHE (S3 server: $(s3_server); PostgreSQL: $(postgres_bin))"; }
+tell() { say "ready in $TEST_CACHE (S3 server: $(s3_server); PostgreSQL: $(postgres_bin); Chromium: $(browser))"; }
 
 check_programs
 if is_complete; then
@@ -147,4 +161,5 @@ fetch_postgres
 # 20 MB beyond what the broker has brought into Maven's own repository.
 fetch_jars "Debezium on Kafka Connect (about 45 MB)" "$TOOLS/debezium/pom.xml" "$DEBEZIUM_JARS"
 fetch_schema_registry
+fetch_browser
 tell

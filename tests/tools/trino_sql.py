@@ -6,8 +6,10 @@ import time
 import urllib.request
 
 
-def ask(url, sql):
-    request = urllib.request.Request(f"{url}/v1/statement", data=sql.encode(), headers={"X-Trino-User": "tests", "X-Trino-Catalog": "lake"})
+def ask(url, sql, capabilities=""):
+    """Rows of a statement. Timestamps come to the millisecond, with the capability PARAMETRIC_DATETIME as they are."""
+    headers = {"X-Trino-User": "tests", "X-Trino-Catalog": "lake", "X-Trino-Client-Capabilities": capabilities}
+    request = urllib.request.Request(f"{url}/v1/statement", data=sql.encode(), headers=headers)
     while True:
         with urllib.request.urlopen(request, timeout=120) as response:
             page = json.load(response)

@@ -3,7 +3,8 @@
 # also on ^C, TERM or when this script itself is killed. Its exit code is COMMAND's. COMMAND sees
 #   PULSELAKE_TEST_KAFKA      127.0.0.1:PORT
 #   PULSELAKE_TEST_KAFKA_DIR  the broker's directory (kafka.log, kafka.pid), for tests that stop and start it
-#   PULSELAKE_TEST_PYTHON     a Python with PyIceberg, DuckDB and confluent_kafka
+#   PULSELAKE_TEST_PYTHON     a Python with PyIceberg, DuckDB, confluent_kafka and Playwright
+#   PULSELAKE_TEST_CHROMIUM   the browser of the pages' tests
 #   PULSELAKE_TEST_TOOLS      the directory of these scripts
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

@@ -7,7 +7,7 @@
 use anyhow::Context;
 use pulselake_decision::{
     Action, DecisionType, MINUTE_US, Metrics30m, Rules, Thresholds, VideoFacts, VideoMinutes,
-    actions_of_video, decide, first_covered_minute, rolling_30m,
+    actions_of_video, decide_minute, first_covered_minute, rolling_30m,
 };
 use pulselake_generator::cdc::CdcRow;
 use pulselake_generator::{CdcConfig, CdcWorld, GeneratorConfig, ScenarioKind, TruthCounts, focus_video};
@@ -97,6 +97,7 @@ fn facts_of(row: &CdcRow) -> VideoFacts<'_> {
             region: Some(video.region),
             upload_time_us: Some(video.upload_time_ms * 1_000),
             status: Some(video.status),
+            duration_ms: Some(video.duration_ms.into()),
         },
         CdcRow::User(_) => VideoFacts::default(),
     }
@@ -153,10 +154,10 @@ impl Watched<'_> {
 
     /// The end of the last minute from the action's on at which the rules call for the same, without a break.
     fn end_of_stretch_us(&self, action: &Action) -> i64 {
+        let facts = Some(&self.facts);
         let is_same = |minute_us: &i64| {
-            let (metrics, as_of_us) = (self.metrics_at(*minute_us), minute_us + MINUTE_US);
-            decide(self.rules, self.thresholds, &metrics, Some(&self.facts), as_of_us).decision
-                == action.decision
+            let (_, verdict) = decide_minute(self.rules, self.thresholds, facts, &self.minutes, *minute_us);
+            verdict.decision == action.decision
         };
         let later = self.minutes.range(action.window_start_us..).map(|(minute_us, _)| *minute_us);
         let last_us = later.take_while(is_same).last();
