@@ -125,7 +125,7 @@ pub fn assert_readers_agree(data_dir: &Path, readers: &[&str], actions: &[Queued
 }
 
 /// The same with its fractions to 12 digits: serde_json reads the last bit of a number only nearly.
-fn rounded(action: &Value) -> Value {
+pub fn rounded(action: &Value) -> Value {
     let mut same = action.clone();
     for value in same.as_object_mut().unwrap().values_mut().filter(|value| value.is_f64()) {
         *value = format!("{:.12}", value.as_f64().unwrap()).into();
