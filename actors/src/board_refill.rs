@@ -8,15 +8,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use arrow::array::{AsArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::array::{AsArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use iceberg::spec::Datum;
 use pulselake_board::{BoardSettings, LiveBoard, VideoDelta};
 use pulselake_lake::{BatchStream, LakeError, RowFilter, TableView};
-use pulselake_model::WindowCounters;
 use pulselake_model::tables::LakeTable;
+use pulselake_model::{GoldCounts, WindowCounters};
 use pulselake_telemetry::board_events;
 use pulselake_window::WINDOW_US;
 
@@ -36,8 +36,6 @@ const COLUMNS: [&str; 10] = [
     "skips",
     "watch_time_sum_ms",
 ];
-/// The place of the first of them that is a count.
-const FIRST_COUNT: usize = 3;
 
 /// Pauses between attempts; behind the last one nobody tries again.
 const PAUSES: [Duration; 6] = [
@@ -195,22 +193,18 @@ struct GoldColumns<'a> {
     partition: &'a Int32Array,
     video_id: &'a StringArray,
     window_start_us: &'a TimestampMicrosecondArray,
-    counts: Vec<&'a Int64Array>,
+    counts: GoldCounts<'a>,
 }
 
 impl<'a> GoldColumns<'a> {
     fn of(batch: &'a RecordBatch) -> Result<Self, LakeError> {
-        let columns = batch.columns();
+        let column = |name: &str| batch.column_by_name(name);
         let found = (|| {
             Some(Self {
-                partition: columns.first()?.as_primitive_opt::<Int32Type>()?,
-                video_id: columns.get(1)?.as_string_opt::<i32>()?,
-                window_start_us: columns.get(2)?.as_primitive_opt::<TimestampMicrosecondType>()?,
-                counts: columns
-                    .get(FIRST_COUNT..)?
-                    .iter()
-                    .map(|column| column.as_primitive_opt::<Int64Type>())
-                    .collect::<Option<_>>()?,
+                partition: column("source_partition")?.as_primitive_opt::<Int32Type>()?,
+                video_id: column("video_id")?.as_string_opt::<i32>()?,
+                window_start_us: column("window_start")?.as_primitive_opt::<TimestampMicrosecondType>()?,
+                counts: GoldCounts::of(batch)?,
             })
         })();
         found.ok_or_else(|| LakeError::BadBatch {
@@ -220,14 +214,6 @@ impl<'a> GoldColumns<'a> {
     }
 
     fn counts(&self, row: usize) -> (&'a str, i64, WindowCounters) {
-        let mut counters = WindowCounters::default();
-        for (place, column) in self.counts.iter().enumerate() {
-            let count = column.value(row);
-            match counters.by_type.get_mut(place) {
-                Some(of_type) => *of_type = count,
-                None => counters.watch_time_sum_ms = count,
-            }
-        }
-        (self.video_id.value(row), self.window_start_us.value(row), counters)
+        (self.video_id.value(row), self.window_start_us.value(row), self.counts.at(row))
     }
 }

@@ -49,7 +49,9 @@ mod stream;
 pub mod supervisor;
 mod watchdog;
 
-pub use decisions::{DecisionParts, DecisionSettings, Decisions, DecisionsHandle};
+pub use decisions::{
+    DecisionParts, DecisionSettings, Decisions, DecisionsHandle, VIDEO_COLUMNS, VideoRow, VideoRows,
+};
 pub use dimensions::{CachedVideo, DimensionCache, DimensionSettings, DimensionStream, SchemaBook};
 pub use maintenance::{MaintainedTable, Maintenance, MaintenancePace};
 pub use pipeline::Pipeline;

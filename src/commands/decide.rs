@@ -11,12 +11,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use pulselake_actors::VideoRow;
 use pulselake_config::Settings;
 use pulselake_decision::{Baseline, Rules, actions_of_video, check_successor, parse_baseline, parse_rules};
 use pulselake_lake::OpenMode;
 
 use self::compare::Comparison;
-use self::history::{History, Stretch, VideoRow, read_history};
+use self::history::{History, Stretch, read_history};
 use self::report::{Report, Scope};
 use super::output::{in_runtime, write_json, write_out};
 use crate::cli::{DecideArgs, DecideFormat};

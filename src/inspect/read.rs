@@ -6,10 +6,12 @@
 //! Rows are streamed. What stays in memory is about one bit for each source offset, 16 bytes for each event_id and 100
 //! bytes for each (partition, video, minute): tens of millions of rows fit into less than a gigabyte.
 
+use anyhow::Context;
 use futures::TryStreamExt;
 use pulselake_lake::{Lake, LakeError, TableView};
+use pulselake_model::gold_counts::{COUNT_COLUMNS, WATCH_TIME_COLUMN};
 use pulselake_model::tables::LakeTable;
-use pulselake_model::{Entity, WindowCounters};
+use pulselake_model::{Entity, GoldCounts};
 
 use super::checks::{all_checks, untrusted};
 use super::dimensions;
@@ -152,34 +154,26 @@ async fn read_quarantine(view: &TableView, collector: &mut Collector) -> anyhow:
 }
 
 async fn read_gold(view: &TableView, collector: &mut Collector) -> anyhow::Result<()> {
-    // In the order of `EventType`.
-    let kinds = ["impressions", "play_start", "play_finish", "likes", "shares", "skips"];
-    let mut columns =
-        vec!["source_partition", "video_id", "window_start", "window_end", "watch_time_sum_ms", "revision"];
-    columns.extend(kinds);
+    let columns = [
+        &["source_partition", "video_id", "window_start", "window_end", WATCH_TIME_COLUMN, "revision"],
+        &COUNT_COLUMNS[..],
+    ]
+    .concat();
     let mut batches = view.scan(&columns, None, None).await?;
     while let Some(batch) = batches.try_next().await? {
         let rows = Rows(&batch);
         let (partitions, videos) = (rows.int("source_partition")?, rows.text("video_id")?);
         let (starts, ends) = (rows.timestamp("window_start")?, rows.timestamp("window_end")?);
-        let (watch_times, revisions) = (rows.long("watch_time_sum_ms")?, rows.int("revision")?);
-        let mut counts = Vec::with_capacity(kinds.len());
-        for kind in kinds {
-            counts.push(rows.long(kind)?);
-        }
+        let revisions = rows.int("revision")?;
+        let counts = GoldCounts::of(&batch).context("gold has other columns of counts than expected")?;
         for row in 0..rows.len() {
-            let mut counters =
-                WindowCounters { watch_time_sum_ms: watch_times.value(row), ..WindowCounters::default() };
-            for (count, column) in counters.by_type.iter_mut().zip(&counts) {
-                *count = column.value(row);
-            }
             collector.gold_row(&GoldRowSeen {
                 partition: partitions.value(row),
                 video_id: videos.value(row),
                 window_start_us: starts.value(row),
                 window_end_us: ends.value(row),
                 revision: revisions.value(row),
-                counters,
+                counters: counts.at(row),
             });
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
@@ -97,12 +98,14 @@ pub fn files_below(directory: &Path) -> Vec<PathBuf> {
     entries.flat_map(|entry| found(entry.path())).collect()
 }
 
-/// The warehouse's files with their size and the moment of their last change.
+/// The warehouse's files with their size and the moment of their last change. One that an engine removes meanwhile (it
+/// drops old metadata) is not among them.
 pub fn listing(scene: &Scene) -> BTreeMap<PathBuf, (u64, SystemTime)> {
     let files = files_below(&scene.data_dir().join("warehouse"));
-    let with_facts = files.into_iter().map(|path| {
-        let facts = fs::metadata(&path).unwrap();
-        (path, (facts.len(), facts.modified().unwrap()))
+    let with_facts = files.into_iter().filter_map(|path| match fs::metadata(&path) {
+        Ok(facts) => Some((path, (facts.len(), facts.modified().unwrap()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => panic!("{}: {error}", path.display()),
     });
     with_facts.collect()
 }

@@ -31,3 +31,4 @@ pub use files::FileRefused;
 pub use run::{DecisionParts, Decisions};
 pub use settings::DecisionSettings;
 pub use state::DecisionsHandle;
+pub use video_rows::{VIDEO_COLUMNS, VideoRow, VideoRows};

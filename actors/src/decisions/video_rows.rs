@@ -5,24 +5,33 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::array::{
+    Array, ArrowPrimitiveType, AsArray, Int64Array, PrimitiveArray, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
 use futures::TryStreamExt;
 use pulselake_decision::VideoFacts;
 use pulselake_lake::{Lake, LakeError};
 use pulselake_model::Entity;
 use pulselake_model::tables::LakeTable;
 
-const COLUMNS: [&str; 6] = ["video_id", "category", "region", "status", "upload_time", "duration_ms"];
+/// Columns of the dimension that a row is made of.
+pub const VIDEO_COLUMNS: [&str; 6] =
+    ["video_id", "category", "region", "status", "upload_time", "duration_ms"];
 
-/// A video's row.
+/// What decisions need of a video's row in `dims.dim_videos`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct VideoRow {
-    pub(super) category: Option<String>,
-    pub(super) region: Option<String>,
-    pub(super) status: Option<String>,
-    pub(super) upload_time_us: Option<i64>,
-    pub(super) duration_ms: Option<i64>,
+pub struct VideoRow {
+    /// `category`.
+    pub category: Option<String>,
+    /// `region`.
+    pub region: Option<String>,
+    /// `status`.
+    pub status: Option<String>,
+    /// `upload_time`, microseconds since the epoch.
+    pub upload_time_us: Option<i64>,
+    /// `duration_ms`.
+    pub duration_ms: Option<i64>,
 }
 
 impl VideoRow {
@@ -32,7 +41,8 @@ impl VideoRow {
         self.upload_time_us.is_none() || texts.iter().any(|text| text.as_deref().is_none_or(str::is_empty))
     }
 
-    pub(super) fn facts(&self) -> VideoFacts<'_> {
+    /// As the rules take it.
+    pub fn facts(&self) -> VideoFacts<'_> {
         VideoFacts {
             category: self.category.as_deref(),
             region: self.region.as_deref(),
@@ -52,34 +62,56 @@ pub(super) async fn read_videos(
         return Ok(HashMap::new());
     }
     let table = LakeTable::Dimension(Entity::Videos);
-    let mut batches = lake.read_keys(table, &COLUMNS, Entity::Videos.key_column(), video_ids).await?;
+    let mut batches = lake.read_keys(table, &VIDEO_COLUMNS, Entity::Videos.key_column(), video_ids).await?;
     let mut rows = HashMap::new();
     while let Some(batch) = batches.try_next().await? {
-        add_rows(&batch, &mut rows);
+        let Some(found) = VideoRows::of(&batch) else { continue };
+        rows.extend((0..batch.num_rows()).map(|row| (found.video_id(row).to_owned(), found.at(row))));
     }
     Ok(rows)
 }
 
-fn add_rows(batch: &RecordBatch, rows: &mut HashMap<String, VideoRow>) {
-    let text = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-    let uploads = batch
-        .column_by_name("upload_time")
-        .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-    let durations =
-        batch.column_by_name("duration_ms").and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let Some(ids) = text("video_id") else { return };
-    let (categories, regions, states) = (text("category"), text("region"), text("status"));
-    for row in 0..batch.num_rows() {
-        let value = |column: Option<&StringArray>| {
-            column.filter(|values| values.is_valid(row)).map(|values| values.value(row).to_owned())
-        };
-        let found = VideoRow {
-            category: value(categories),
-            region: value(regions),
-            status: value(states),
-            upload_time_us: uploads.filter(|values| values.is_valid(row)).map(|values| values.value(row)),
-            duration_ms: durations.filter(|values| values.is_valid(row)).map(|values| values.value(row)),
-        };
-        rows.insert(ids.value(row).to_owned(), found);
+/// The videos of a batch of the dimension.
+pub struct VideoRows<'a> {
+    ids: &'a StringArray,
+    texts: [Option<&'a StringArray>; 3],
+    upload_time: Option<&'a TimestampMicrosecondArray>,
+    duration_ms: Option<&'a Int64Array>,
+}
+
+impl<'a> VideoRows<'a> {
+    /// Of a batch with [`VIDEO_COLUMNS`]; one that it lacks is null in every row. `None` without the column of ids.
+    pub fn of(batch: &'a RecordBatch) -> Option<Self> {
+        let column = |name: &str| batch.column_by_name(name);
+        let text = |name: &str| column(name).and_then(|found| found.as_string_opt::<i32>());
+        Some(Self {
+            ids: text("video_id")?,
+            texts: ["category", "region", "status"].map(text),
+            upload_time: column("upload_time").and_then(|found| found.as_primitive_opt()),
+            duration_ms: column("duration_ms").and_then(|found| found.as_primitive_opt()),
+        })
     }
+
+    /// Whose row it is.
+    pub fn video_id(&self, row: usize) -> &'a str {
+        self.ids.value(row)
+    }
+
+    /// The row.
+    pub fn at(&self, row: usize) -> VideoRow {
+        let [category, region, status] = self.texts.map(|column| {
+            column.filter(|values| values.is_valid(row)).map(|values| values.value(row).to_owned())
+        });
+        VideoRow {
+            category,
+            region,
+            status,
+            upload_time_us: self.upload_time.and_then(|values| value(values, row)),
+            duration_ms: self.duration_ms.and_then(|values| value(values, row)),
+        }
+    }
+}
+
+fn value<T: ArrowPrimitiveType>(values: &PrimitiveArray<T>, row: usize) -> Option<T::Native> {
+    values.is_valid(row).then(|| values.value(row))
 }

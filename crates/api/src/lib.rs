@@ -33,6 +33,7 @@ mod router;
 mod server;
 mod settings;
 mod shared_answer;
+mod shared_slots;
 mod sql;
 #[cfg(test)]
 mod tests;

@@ -12,15 +12,14 @@ use futures::StreamExt;
 use iceberg::spec::Datum;
 use pulselake_actors::status::now_us;
 use pulselake_decision::MINUTE_US;
-use pulselake_lake::Lake;
+use pulselake_lake::{Lake, LakeError, RowFilter};
 use pulselake_model::Entity;
 use pulselake_model::tables::LakeTable;
-use pulselake_read::{BytesRead, RowFilter, read_rows};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::ErrorAnswer;
-use crate::lake_reader::{lake_error, unreadable};
+use crate::lake_reader::lake_error;
 use crate::parameters::{MAX_LIMIT, Parameters};
 use crate::parts::Api;
 use crate::shared_answer::{Pace, Shared};
@@ -164,12 +163,11 @@ async fn read(
     (from_us, to_us): (i64, i64),
     newest: &mut Newest,
 ) -> Result<(), ApiError> {
-    let loaded = lake.load(table).await.map_err(|error| lake_error(&error))?;
+    let failed = |error: LakeError| lake_error(&error);
+    let view = lake.view(table).await.map_err(failed)?;
     let (from, to) = (Datum::timestamptz_micros(from_us), Datum::timestamptz_micros(to_us));
     let filter = RowFilter::all().between("ingested_at", from, to);
-    let failed = |error: pulselake_read::ReadError| unreadable(&error.to_string());
-    let mut batches =
-        read_rows(&loaded, None, Some(&COLUMNS), &filter, BytesRead::default()).await.map_err(failed)?;
+    let mut batches = view.read_where(&COLUMNS, &filter).await.map_err(failed)?;
     while let Some(batch) = batches.next().await {
         add(newest, &batch.map_err(failed)?);
     }

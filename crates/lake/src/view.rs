@@ -68,7 +68,7 @@ impl TableView {
     }
 
     /// Reads `columns` (all, where empty) in no particular order, in batches of at most `batch_rows` rows where that is
-    /// given. Binary columns come as `LargeBinary`.
+    /// given. Binary columns come as `LargeBinary`; columns in the order in which they were asked for.
     pub async fn scan(
         &self,
         columns: &[&str],
@@ -77,12 +77,38 @@ impl TableView {
     ) -> Result<BatchStream, LakeError> {
         let name = self.table.full_name();
         let mut scan = self.loaded.scan().with_batch_size(batch_rows);
-        scan = if columns.is_empty() { scan.select_all() } else { scan.select(columns.iter().copied()) };
+        scan = match columns {
+            [] => scan.select_all(),
+            wanted => scan.select(self.in_table_order(wanted)),
+        };
         if let Some(predicate) = filter {
             scan = scan.with_filter(predicate);
         }
         let plan = scan.build().map_err(LakeError::iceberg("plan a scan of", name))?;
         let batches = plan.to_arrow().await.map_err(LakeError::iceberg("scan", name))?;
-        Ok(batches.map_err(move |error| LakeError::iceberg("scan", name)(error)).boxed())
+        let batches = batches.map_err(move |error| LakeError::iceberg("scan", name)(error));
+        let wanted: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+        Ok(batches.map(move |batch| arranged(batch?, &wanted, name)).boxed())
     }
+
+    /// The crate's scan (iceberg 0.10.1) compares the file's columns with the wanted ones place by place, and where their
+    /// types agree, it only renames them: asked for in another order, columns come under each other's names.
+    fn in_table_order<'a>(&self, columns: &[&'a str]) -> Vec<&'a str> {
+        let fields = self.loaded.metadata().current_schema().as_struct().fields();
+        let mut ordered = columns.to_vec();
+        ordered.sort_by_key(|column| fields.iter().position(|field| field.name == *column));
+        ordered
+    }
+}
+
+/// The batch with its columns in the order of `wanted`; as it is, where that is empty.
+fn arranged(batch: RecordBatch, wanted: &[String], table: &'static str) -> Result<RecordBatch, LakeError> {
+    if wanted.is_empty() {
+        return Ok(batch);
+    }
+    let schema = batch.schema();
+    let places: Result<Vec<usize>, _> = wanted.iter().map(|column| schema.index_of(column)).collect();
+    places
+        .and_then(|places| batch.project(&places))
+        .map_err(|error| LakeError::BadBatch { table: table.to_string(), reason: error.to_string() })
 }

@@ -93,3 +93,24 @@ async fn a_batch_of_other_columns_leaves_no_file() {
     assert_eq!(place.files(RUNS, ".parquet").len(), 0);
     assert_eq!(lake.load(RUNS).await.unwrap().metadata().current_snapshot_id(), None);
 }
+
+#[tokio::test]
+async fn columns_keep_their_names_in_whatever_order_they_are_asked_for() {
+    let place = Place::new();
+    let lake = place.lake().await;
+    lake.ensure_tables(&LakeTable::OF_QA).await.unwrap();
+    lake.append_rows(RUNS, &runs(0..2)).await.unwrap();
+    // Two texts: by their types, each could be the other.
+    for columns in [["run_id", "identity"], ["identity", "run_id"]] {
+        let batches: Vec<RecordBatch> =
+            lake.scan(RUNS, &columns, None).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
+        for batch in &batches {
+            for (place, name) in columns.iter().enumerate() {
+                assert_eq!(batch.schema().field(place).name(), name, "{columns:?}");
+                let values = batch.column(place).as_string::<i32>();
+                assert!(values.iter().all(|value| value == Some(*name)), "{columns:?}: {values:?}");
+            }
+        }
+    }
+}

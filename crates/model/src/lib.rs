@@ -4,6 +4,8 @@
 //! Nothing here does I/O or knows Iceberg or Kafka. Arrow schemas are the contract between the decoder, the
 //! aggregator and the writers; names follow the domain's tables as they stand.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod column_change;
 pub mod decisions;
 pub mod decoded;
@@ -12,6 +14,7 @@ pub mod error_code;
 pub mod error_words;
 pub mod event;
 pub mod gold;
+pub mod gold_counts;
 pub mod qa;
 pub mod raw;
 pub mod schema;
@@ -24,4 +27,5 @@ pub use error_code::ErrorCode;
 pub use error_words::words_of;
 pub use event::EventType;
 pub use gold::{GoldFlush, GoldPosition, GoldRow, WindowCounters};
+pub use gold_counts::GoldCounts;
 pub use raw::{RawBatch, RawRecord};

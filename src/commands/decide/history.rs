@@ -4,43 +4,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::ensure;
-use arrow::array::Array;
+use anyhow::{Context, ensure};
 use futures::TryStreamExt;
 use iceberg::expr::Reference;
 use iceberg::spec::Datum;
-use pulselake_decision::{MINUTE_US, VideoFacts, VideoMinutes, first_covered_minute};
+use pulselake_actors::{VIDEO_COLUMNS, VideoRow, VideoRows};
+use pulselake_decision::{MINUTE_US, VideoMinutes, first_covered_minute};
 use pulselake_lake::{Lake, RowFilter, TableView};
+use pulselake_model::gold_counts::{COUNT_COLUMNS, WATCH_TIME_COLUMN};
 use pulselake_model::tables::LakeTable;
-use pulselake_model::{Entity, WindowCounters};
+use pulselake_model::{Entity, GoldCounts, WindowCounters};
 
 use crate::inspect::report::time_text;
 use crate::inspect::rows::Rows;
-
-/// The columns of gold in the order of `EventType`.
-const KINDS: [&str; 6] = ["impressions", "play_start", "play_finish", "likes", "shares", "skips"];
-
-/// A video's row of the dimension, as far as decisions need it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct VideoRow {
-    category: Option<String>,
-    region: Option<String>,
-    upload_time_us: Option<i64>,
-    status: Option<String>,
-    duration_ms: Option<i64>,
-}
-
-impl VideoRow {
-    pub(super) fn facts(&self) -> VideoFacts<'_> {
-        VideoFacts {
-            category: self.category.as_deref(),
-            region: self.region.as_deref(),
-            upload_time_us: self.upload_time_us,
-            status: self.status.as_deref(),
-            duration_ms: self.duration_ms,
-        }
-    }
-}
 
 /// The minutes that are decided about: whole ones, by their starts (microseconds since the epoch), both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,29 +108,17 @@ fn window_start() -> Reference {
 }
 
 async fn read_counts(gold: &TableView, stretch: Stretch, history: &mut History) -> anyhow::Result<()> {
-    let mut columns = vec!["video_id", "window_start"];
-    columns.extend(KINDS);
-    columns.push("watch_time_sum_ms");
+    let columns = [&["video_id", "window_start", WATCH_TIME_COLUMN], &COUNT_COLUMNS[..]].concat();
     let from_us = Datum::timestamptz_micros(stretch.read_from_us());
     let until_us = Datum::timestamptz_micros(stretch.last_minute_us);
-    // By the own reader: the crate's scan gives columns in the table's order, whatever was asked for.
     let filter = RowFilter::all().between("window_start", from_us, until_us);
     let mut batches = gold.read_where(&columns, &filter).await?;
     while let Some(batch) = batches.try_next().await? {
         let rows = Rows(&batch);
         let (videos, starts) = (rows.text("video_id")?, rows.timestamp("window_start")?);
-        let watch_times = rows.long("watch_time_sum_ms")?;
-        let mut counts = Vec::with_capacity(KINDS.len());
-        for kind in KINDS {
-            counts.push(rows.long(kind)?);
-        }
+        let counts = GoldCounts::of(&batch).context("gold has other columns of counts than expected")?;
         for row in 0..rows.len() {
-            let mut counters =
-                WindowCounters { watch_time_sum_ms: watch_times.value(row), ..WindowCounters::default() };
-            for (count, column) in counters.by_type.iter_mut().zip(&counts) {
-                *count = column.value(row);
-            }
-            history.add(videos.value(row), starts.value(row), &counters);
+            history.add(videos.value(row), starts.value(row), &counts.at(row));
         }
     }
     Ok(())
@@ -178,30 +142,14 @@ async fn covered_from_us(
 }
 
 async fn read_rows(dimension: &TableView, history: &mut History) -> anyhow::Result<()> {
-    let columns = ["video_id", "category", "region", "upload_time", "status", "duration_ms"];
-    let mut batches = dimension.read(&columns).await?;
+    let mut batches = dimension.read(&VIDEO_COLUMNS).await?;
     while let Some(batch) = batches.try_next().await? {
-        let rows = Rows(&batch);
-        let videos = rows.text("video_id")?;
-        let (categories, regions) = (rows.text("category")?, rows.text("region")?);
-        let (uploads, statuses) = (rows.timestamp("upload_time")?, rows.text("status")?);
-        let durations = rows.long("duration_ms")?;
-        for row in 0..rows.len() {
-            let video_id = videos.value(row);
-            if !history.videos.contains_key(video_id) {
-                continue;
+        let found = VideoRows::of(&batch).context("the dimension has no column video_id")?;
+        for row in 0..batch.num_rows() {
+            let video_id = found.video_id(row);
+            if history.videos.contains_key(video_id) {
+                history.rows.insert(video_id.to_owned(), found.at(row));
             }
-            let text = |column: &arrow::array::StringArray| {
-                column.is_valid(row).then(|| column.value(row).to_owned())
-            };
-            let found = VideoRow {
-                category: text(categories),
-                region: text(regions),
-                upload_time_us: uploads.is_valid(row).then(|| uploads.value(row)),
-                status: text(statuses),
-                duration_ms: durations.is_valid(row).then(|| durations.value(row)),
-            };
-            history.rows.insert(video_id.to_owned(), found);
         }
     }
     Ok(())

@@ -1,17 +1,16 @@
 //! The lists that clients ask for: each is shared by all who ask for the same one, and their number is bounded.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::making::make;
 use super::{Order, Trending};
 use crate::ApiError;
 use crate::parts::Api;
-use crate::shared_answer::{Pace, Shared};
+use crate::shared_answer::Pace;
+use crate::shared_slots::SharedSlots;
 
 /// Lists that are kept: orders, and categories and regions that somebody looks at.
 const MAX_LISTS: usize = 32;
@@ -34,25 +33,20 @@ pub(crate) struct RankingKey {
 
 /// The lists in use.
 pub(crate) struct Rankings {
-    lists: Mutex<HashMap<RankingKey, Kept>>,
+    lists: SharedSlots<RankingKey, Trending>,
     turns: Arc<Semaphore>,
 }
 
 impl Default for Rankings {
     fn default() -> Self {
-        Self { lists: Mutex::default(), turns: Arc::new(Semaphore::new(CONCURRENT_MAKINGS)) }
+        Self { lists: SharedSlots::new(MAX_LISTS, PACE), turns: Arc::new(Semaphore::new(CONCURRENT_MAKINGS)) }
     }
-}
-
-struct Kept {
-    list: Shared<Trending>,
-    asked_at: Instant,
 }
 
 impl Rankings {
     /// The list of a key: the best videos, at most as many as a client may ask for, without their actions.
     pub(crate) async fn get(&self, api: &Api, key: RankingKey) -> Result<Arc<Trending>, ApiError> {
-        let list = self.list(&key, Instant::now());
+        let list = self.lists.slot(&key, Instant::now());
         let (api, turns) = (api.clone(), self.turns.clone());
         let making = move || async move {
             // The semaphore is never closed.
@@ -60,22 +54,6 @@ impl Rankings {
             make(&api, &key).await
         };
         list.get(making).await
-    }
-
-    /// The slot of a list; a new one takes the place of the one that was asked for the longest ago.
-    fn list(&self, key: &RankingKey, now: Instant) -> Shared<Trending> {
-        let mut lists = self.lists.lock();
-        if let Some(kept) = lists.get_mut(key) {
-            kept.asked_at = now;
-            return kept.list.clone();
-        }
-        if lists.len() >= MAX_LISTS {
-            let oldest = lists.iter().min_by_key(|(_, kept)| kept.asked_at).map(|(key, _)| key.clone());
-            oldest.and_then(|key| lists.remove(&key));
-        }
-        let list = Shared::new(PACE);
-        lists.insert(key.clone(), Kept { list: list.clone(), asked_at: now });
-        list
     }
 }
 
@@ -91,11 +69,10 @@ mod tests {
         for turn in 0..1_000_u32 {
             let now = begin + Duration::from_millis(u64::from(turn));
             let category = Some(format!("category {turn}"));
-            rankings.list(&RankingKey { category, ..RankingKey::default() }, now);
-            rankings.list(&usual, now);
-            assert!(rankings.lists.lock().len() <= MAX_LISTS);
+            rankings.lists.slot(&RankingKey { category, ..RankingKey::default() }, now);
+            rankings.lists.slot(&usual, now);
+            assert!(rankings.lists.keys().len() <= MAX_LISTS);
         }
-        let lists = rankings.lists.lock();
-        assert!(lists.contains_key(&usual));
+        assert!(rankings.lists.keys().contains(&usual));
     }
 }

@@ -1,26 +1,25 @@
 //! A video that no board has, from `gold.rt_video_stats_1min`: by its key, for 24 hours, in bounded time.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::TimestampMicrosecondType;
 use futures::StreamExt;
 use iceberg::spec::Datum;
-use parking_lot::Mutex;
 use pulselake_actors::status::now_us;
 use pulselake_decision::{MINUTE_US, VideoMinutes, rolling_30m};
-use pulselake_lake::Lake;
-use pulselake_model::WindowCounters;
+use pulselake_lake::{Lake, LakeError, RowFilter};
+use pulselake_model::GoldCounts;
+use pulselake_model::gold_counts::COUNT_COLUMNS;
 use pulselake_model::tables::LakeTable;
-use pulselake_read::{BytesRead, RowFilter, read_rows};
 
 use super::Video;
 use super::detail::{VideoDetail, VideoMinute, VideoSource};
 use crate::lake_reader::{lake_error, unreadable};
 use crate::parts::Api;
-use crate::shared_answer::{Pace, Shared};
+use crate::shared_answer::Pace;
+use crate::shared_slots::SharedSlots;
 use crate::{ApiError, Moment};
 
 /// How far back is looked.
@@ -34,38 +33,24 @@ const MAX_KEPT: usize = 256;
 /// Gold changes once a minute.
 const PACE: Pace = Pace { shortest: Duration::from_secs(2), longest: Duration::from_secs(10) };
 
-/// Columns that are read, counters in the order of [`pulselake_model::EventType`].
-const COLUMNS: [&str; 7] =
-    ["window_start", "impressions", "play_start", "play_finish", "likes", "shares", "skips"];
-
 /// Videos looked up lately, those without rows included.
-#[derive(Default)]
 pub(crate) struct GoldVideos {
-    kept: Mutex<HashMap<String, (Shared<VideoMinutes>, Instant)>>,
+    kept: SharedSlots<String, VideoMinutes>,
+}
+
+impl Default for GoldVideos {
+    fn default() -> Self {
+        Self { kept: SharedSlots::new(MAX_KEPT, PACE) }
+    }
 }
 
 impl GoldVideos {
     /// The video as the table has it; `None` where it has no row in the last 24 hours.
     pub(super) async fn get(&self, api: &Api, video_id: &str) -> Result<Option<VideoDetail>, ApiError> {
         let (of_read, id) = (api.clone(), video_id.to_owned());
-        let minutes =
-            self.slot(video_id).get(move || async move { read_in_time(&of_read, &id).await }).await?;
+        let slot = self.kept.slot(video_id, Instant::now());
+        let minutes = slot.get(move || async move { read_in_time(&of_read, &id).await }).await?;
         Ok(detail(api, video_id, &minutes))
-    }
-
-    fn slot(&self, video_id: &str) -> Shared<VideoMinutes> {
-        let mut kept = self.kept.lock();
-        if let Some((slot, asked_at)) = kept.get_mut(video_id) {
-            *asked_at = Instant::now();
-            return slot.clone();
-        }
-        if kept.len() >= MAX_KEPT {
-            let oldest = kept.iter().min_by_key(|(_, (_, asked_at))| *asked_at).map(|(id, _)| id.clone());
-            oldest.and_then(|id| kept.remove(&id));
-        }
-        let slot = Shared::new(PACE);
-        kept.insert(video_id.to_owned(), (slot.clone(), Instant::now()));
-        slot
     }
 }
 
@@ -97,29 +82,31 @@ async fn read_in_time(api: &Api, video_id: &str) -> Result<VideoMinutes, ApiErro
 
 /// The minutes of one video in the 24 hours before `now_us`, all revisions summed.
 async fn read(lake: &Lake, video_id: &str, now_us: i64) -> Result<VideoMinutes, ApiError> {
-    let table = lake.load(LakeTable::VideoStats1Min).await.map_err(|error| lake_error(&error))?;
+    let gold = lake.view(LakeTable::VideoStats1Min).await.map_err(|error| lake_error(&error))?;
     let from = Datum::timestamptz_micros(now_us - HISTORY_US);
     let to = Datum::timestamptz_micros(now_us + AHEAD_US);
     let filter = RowFilter::all().one_of("video_id", [video_id]).between("window_start", from, to);
-    let failed = |error: pulselake_read::ReadError| unreadable(&error.to_string());
-    let mut batches =
-        read_rows(&table, None, Some(&COLUMNS), &filter, BytesRead::default()).await.map_err(failed)?;
+    let columns = [&["window_start"], &COUNT_COLUMNS[..]].concat();
+    let failed = |error: LakeError| lake_error(&error);
+    let mut batches = gold.read_where(&columns, &filter).await.map_err(failed)?;
     let mut minutes = VideoMinutes::new();
     while let Some(batch) = batches.next().await {
-        add(&mut minutes, &batch.map_err(failed)?);
+        add(&mut minutes, &batch.map_err(failed)?)?;
     }
     Ok(minutes)
 }
 
-fn add(minutes: &mut VideoMinutes, rows: &RecordBatch) {
-    let Some(starts) = rows.column(0).as_primitive_opt::<TimestampMicrosecondType>() else { return };
-    for row in 0..starts.len() {
-        let mut counters = WindowCounters::default();
-        for (count, column) in counters.by_type.iter_mut().zip(&rows.columns()[1..]) {
-            *count = column.as_primitive_opt::<Int64Type>().map_or(0, |values| values.value(row));
-        }
-        minutes.entry(starts.value(row)).or_default().merge(&counters);
+fn add(minutes: &mut VideoMinutes, rows: &RecordBatch) -> Result<(), ApiError> {
+    let starts = rows
+        .column_by_name("window_start")
+        .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+    let (Some(starts), Some(counts)) = (starts, GoldCounts::of(rows)) else {
+        return Err(unreadable(&format!("gold has other columns than expected: {}", rows.schema())));
+    };
+    for row in 0..counts.len() {
+        minutes.entry(starts.value(row)).or_default().merge(&counts.at(row));
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -132,12 +119,10 @@ mod tests {
     fn revisions_of_a_minute_are_summed() {
         let starts = TimestampMicrosecondArray::from(vec![0, MINUTE_US, 0]).with_timezone("+00:00");
         let counts = || Arc::new(Int64Array::from(vec![1, 2, 4])) as ArrayRef;
-        let columns = COLUMNS.map(|name| match name {
-            "window_start" => (name, Arc::new(starts.clone()) as ArrayRef),
-            _ => (name, counts()),
-        });
+        let mut columns = vec![("window_start", Arc::new(starts) as ArrayRef)];
+        columns.extend(COUNT_COLUMNS.map(|name| (name, counts())));
         let mut minutes = VideoMinutes::new();
-        add(&mut minutes, &RecordBatch::try_from_iter(columns).unwrap());
+        add(&mut minutes, &RecordBatch::try_from_iter(columns).unwrap()).unwrap();
         let counted: Vec<_> = minutes.iter().map(|(at, counters)| (*at, counters.by_type)).collect();
         assert_eq!(counted, [(0, [5; 6]), (MINUTE_US, [2; 6])]);
     }

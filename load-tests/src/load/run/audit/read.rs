@@ -6,8 +6,9 @@ use anyhow::{Context, anyhow};
 use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use futures::TryStreamExt;
 use pulselake_lake::{Lake, LakeSettings, OpenMode};
+use pulselake_model::gold_counts::{COUNT_COLUMNS, WATCH_TIME_COLUMN};
 use pulselake_model::tables::LakeTable;
-use pulselake_model::{Entity, WindowCounters};
+use pulselake_model::{Entity, GoldCounts};
 
 use super::changes::{FoundChanges, FoundRow, compared_columns};
 use super::findings::Findings;
@@ -15,9 +16,6 @@ use super::offsets::OffsetCheck;
 use super::sums::Sums;
 use crate::load::run::content::Content;
 use crate::load::run::sent::SentRecords;
-
-/// Gold's columns of counts, in the order of the kinds of events.
-const COUNTS: [&str; 6] = ["impressions", "play_start", "play_finish", "likes", "shares", "skips"];
 
 /// The tables of a finished run.
 pub(crate) struct Tables {
@@ -69,21 +67,15 @@ impl Tables {
     /// Gold's sums.
     pub(crate) async fn sums(&self) -> anyhow::Result<Sums> {
         let mut sums = Sums::new();
-        let columns = [&["video_id", "window_start", "watch_time_sum_ms"], &COUNTS[..]].concat();
+        let columns = [&["video_id", "window_start", WATCH_TIME_COLUMN], &COUNT_COLUMNS[..]].concat();
         self.for_each(LakeTable::VideoStats1Min, &columns, |batch| {
             let videos: &StringArray = column(batch, "video_id")?;
             let starts: &TimestampMicrosecondArray = column(batch, "window_start")?;
-            let watch_times: &Int64Array = column(batch, "watch_time_sum_ms")?;
-            let counts: Vec<&Int64Array> =
-                COUNTS.iter().map(|name| column(batch, name)).collect::<anyhow::Result<_>>()?;
+            let counts =
+                GoldCounts::of(batch).context("gold's columns of counts are missing, or of another type")?;
             for row in 0..batch.num_rows() {
-                let mut counters = WindowCounters::default();
-                for (mine, column) in counters.by_type.iter_mut().zip(&counts) {
-                    *mine = column.value(row);
-                }
-                counters.watch_time_sum_ms = watch_times.value(row);
                 let key = (videos.value(row).to_owned(), starts.value(row).div_euclid(1_000));
-                sums.entry(key).or_default().merge(&counters);
+                sums.entry(key).or_default().merge(&counts.at(row));
             }
             Ok(())
         })
