@@ -1,9 +1,9 @@
 """Runs the workspace's test programs several at a time.
 
-    run_tests.py [--lanes N] [CARGO-OPTION…]
+    run_tests.py [--lanes N] [CARGO-OPTION…]          (such as --benches --examples: compiled too, not run)
 
 `cargo test` runs one test program after the other, and most of ours spend their time waiting: for a broker, a commit, a process that was
-killed. Here N programs (2, or PULSELAKE_TEST_LANES) run side by side, the slowest of the last run first; each in its package's directory as cargo does it, its
+killed. Here N programs (3, or PULSELAKE_TEST_LANES) run side by side, the slowest of the last run first; each in its package's directory as cargo does it, its
 output in one piece when it ends. Doc tests are not among them. The exit code is 0 only when every program's is.
 
 Programs share nothing but the machine and the services that the environment names: their topics, buckets and databases have names of
@@ -23,6 +23,10 @@ from pathlib import Path
 
 # What no run has measured yet is taken for quick: it fills the gaps at the end.
 UNKNOWN_S = 0.0
+# Kinds of targets that are compiled with the tests where that is wanted (`--benches --examples`), and are none.
+NO_TESTS = {"bench", "example"}
+# Lines of a failed program that are said once more at the end: a log that was cut in the middle still has them.
+LAST_WORDS = 60
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def test_programs(messages: str) -> list[TestProgram]:
     for line in messages.splitlines():
         message = json.loads(line)
         if message.get("reason") != "compiler-artifact" or not message["profile"]["test"] or not message.get("executable"):
+            continue
+        if not NO_TESTS.isdisjoint(message["target"]["kind"]):
             continue
         directory = Path(message["manifest_path"]).parent
         source = Path(message["target"]["src_path"]).relative_to(directory)
@@ -91,6 +97,13 @@ def run_program(program: TestProgram) -> Outcome:
     return Outcome(program, running.returncode, time.monotonic() - started, usage.ru_utime + usage.ru_stime, said)
 
 
+def last_words(output: str) -> str:
+    """What a failed program says of its failures, shortened: from the list of failures on, or its end where there is none."""
+    lines = output.splitlines()
+    start = lines.index("failures:") if "failures:" in lines else max(0, len(lines) - LAST_WORDS)
+    return "\n".join(lines[start:start + LAST_WORDS])
+
+
 def known_durations_s(place: Path) -> dict[str, float]:
     """What the last run measured; nothing where there was none, or its file can't be read."""
     try:
@@ -110,7 +123,7 @@ def build(cargo_options: list[str]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="run the workspace's test programs several at a time")
-    parser.add_argument("--lanes", type=int, default=int(os.environ.get("PULSELAKE_TEST_LANES", "2")))
+    parser.add_argument("--lanes", type=int, default=int(os.environ.get("PULSELAKE_TEST_LANES", "3")))
     parser.add_argument("--durations", type=Path, default=Path(__file__).with_name("test_durations.json"))
     parser.add_argument("--remember", action="store_true", help="write what this run measured into the file of durations")
     arguments, cargo_options = parser.parse_known_args()
@@ -132,6 +145,9 @@ def main() -> int:
         measured = {outcome.program.name: round(outcome.duration_s) for outcome in outcomes if outcome.duration_s >= 5}
         arguments.durations.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
     failed = [outcome.program.name for outcome in outcomes if outcome.exit_code != 0]
+    for outcome in outcomes:
+        if outcome.exit_code != 0:
+            print(f"\n{outcome.program.name} failed:\n{last_words(outcome.output)}", file=sys.stderr)
     if failed:
         print(f"failed: {', '.join(sorted(failed))}", file=sys.stderr)
     return 1 if failed else 0

@@ -6,15 +6,15 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from run_tests import TestProgram, in_order, known_durations_s, package_name, run_program, test_programs
+from run_tests import LAST_WORDS, TestProgram, in_order, known_durations_s, last_words, package_name, run_program, test_programs
 
 
-def artifact(package_id: str, manifest: str, source: str, executable: str | None, is_test: bool = True) -> str:
+def artifact(package_id: str, manifest: str, source: str, executable: str | None, is_test: bool = True, kind: str = "test") -> str:
     return json.dumps({
         "reason": "compiler-artifact",
         "package_id": package_id,
         "manifest_path": manifest,
-        "target": {"src_path": source},
+        "target": {"src_path": source, "kind": [kind]},
         "profile": {"test": is_test},
         "executable": executable,
     })
@@ -27,6 +27,7 @@ class RunTests(unittest.TestCase):
             artifact(window, "/lake/crates/window/Cargo.toml", "/lake/crates/window/tests/windows/main.rs", "/t/windows-1"),
             artifact(window, "/lake/crates/window/Cargo.toml", "/lake/crates/window/src/lib.rs", None),
             artifact("path+file:///lake#pulselake@0.1.0", "/lake/Cargo.toml", "/lake/src/main.rs", "/t/pulselake", is_test=False),
+            artifact(window, "/lake/crates/window/Cargo.toml", "/lake/crates/window/benches/windows.rs", "/t/bench-1", kind="bench"),
             json.dumps({"reason": "build-finished", "success": True}),
         ])
         self.assertEqual(test_programs(messages), [TestProgram("pulselake-window tests/windows/main.rs", "/t/windows-1", "/lake/crates/window")])
@@ -39,6 +40,13 @@ class RunTests(unittest.TestCase):
         programs = [TestProgram(name, "", "") for name in ("b", "quick", "a", "slow")]
         ordered = in_order(programs, {"slow": 90.0, "quick": 5.0})
         self.assertEqual([program.name for program in ordered], ["slow", "quick", "a", "b"])
+
+    def test_what_a_failed_program_says_of_its_failures_is_kept_short(self):
+        chatter = [f"line {number}" for number in range(500)]
+        said = last_words("\n".join([*chatter, "failures:", "", "---- a stdout ----", "panicked", *chatter]))
+        self.assertTrue(said.startswith("failures:\n\n---- a stdout ----\npanicked\nline 0"))
+        self.assertEqual(len(said.splitlines()), LAST_WORDS)
+        self.assertEqual(last_words("\n".join(chatter)).splitlines(), chatter[-LAST_WORDS:])
 
     def test_durations_that_cannot_be_read_are_no_durations(self):
         with tempfile.TemporaryDirectory() as directory:
