@@ -24,7 +24,7 @@ pub(crate) struct DecideArgs {
     /// The rules to compare with [default: decisions.rules_file of the settings, or the program's own]
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
-    /// The baseline for both, as config/baseline.toml [default: decisions.baseline_file of the settings, or the seed]
+    /// The baseline for both, as config/baseline.toml [default: the one published for the rules in force at TO, else decisions.baseline_file of the settings, or the seed]
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
     /// How the result is written

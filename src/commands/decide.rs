@@ -12,9 +12,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use pulselake_actors::VideoRow;
+use pulselake_actors::decisions::published_baseline;
 use pulselake_config::Settings;
 use pulselake_decision::{Baseline, Rules, actions_of_video, check_successor, parse_baseline, parse_rules};
-use pulselake_lake::OpenMode;
+use pulselake_lake::{Lake, OpenMode};
 
 use self::compare::Comparison;
 use self::history::{History, Stretch, read_history};
@@ -35,10 +36,10 @@ pub(crate) fn run(args: &DecideArgs) -> anyhow::Result<ExitCode> {
     let in_force = rules_in_force(args, &settings)?;
     check_successor(&in_force, &proposed)
         .with_context(|| format!("the rules {} can't follow those in force", args.rules.display()))?;
-    let baseline = baseline_in_force(args, &settings)?;
-    let history = in_runtime(async {
+    let (history, baseline) = in_runtime(async {
         let lake = open_lake(&settings, OpenMode::MustExist).await?;
-        read_history(&lake, stretch).await
+        let history = read_history(&lake, stretch).await?;
+        anyhow::Ok((history, baseline_in_force(args, &settings, &lake, (&in_force.version, to_us)).await?))
     })?;
 
     let first_minute_us = history.first_decided_minute_us(stretch);
@@ -69,9 +70,23 @@ fn rules_in_force(args: &DecideArgs, settings: &Settings) -> anyhow::Result<Rule
     args.against.as_deref().or(configured).map_or_else(|| Ok(Rules::default()), read_rules)
 }
 
-fn baseline_in_force(args: &DecideArgs, settings: &Settings) -> anyhow::Result<Baseline> {
-    let configured = given_path(&settings.decisions.baseline_file);
-    let Some(path) = args.baseline.as_deref().or(configured) else { return Ok(Baseline::seed()) };
+/// As the engine has it: the one published for the version, as of that moment, before the file of the settings and the seed.
+async fn baseline_in_force(
+    args: &DecideArgs,
+    settings: &Settings,
+    lake: &Lake,
+    (rule_version, at_us): (&str, i64),
+) -> anyhow::Result<Baseline> {
+    if let Some(path) = args.baseline.as_deref() {
+        return read_baseline(path);
+    }
+    if let Some((baseline, _)) = published_baseline(lake, rule_version, at_us).await? {
+        return Ok(baseline);
+    }
+    given_path(&settings.decisions.baseline_file).map_or_else(|| Ok(Baseline::seed()), read_baseline)
+}
+
+fn read_baseline(path: &Path) -> anyhow::Result<Baseline> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("can't read the baseline {}", path.display()))?;
     parse_baseline(&text).with_context(|| format!("the baseline {} is not valid", path.display()))

@@ -28,6 +28,7 @@ mod tests;
 mod video_rows;
 
 pub use files::FileRefused;
+pub use published::{PublishedError, published_baseline};
 pub use run::{DecisionParts, Decisions};
 pub use settings::DecisionSettings;
 pub use state::DecisionsHandle;

@@ -17,7 +17,7 @@ const IMPRESSIONS: &str = "impressions_30m";
 
 /// Why there is no baseline of the table.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PublishedError {
+pub enum PublishedError {
     /// The table can't be read.
     #[error(transparent)]
     Lake(#[from] LakeError),
@@ -80,6 +80,21 @@ impl Published {
         self.seen = Some(key);
         Ok(())
     }
+}
+
+/// The baseline that was published for `rule_version` and is in force at `at_us` (microseconds), and where it comes from; `None`
+/// where there is none.
+///
+/// # Errors
+/// When the table can't be read, or its rows contradict each other.
+pub async fn published_baseline(
+    lake: &Lake,
+    rule_version: &str,
+    at_us: i64,
+) -> Result<Option<(Baseline, String)>, PublishedError> {
+    let mut published = Published::default();
+    published.look(lake, rule_version, at_us).await?;
+    Ok(published.baseline)
 }
 
 /// The rows of the version in a batch.
