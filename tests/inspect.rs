@@ -1,12 +1,21 @@
 //! The inspecting commands against tables that the engine has filled: the binary as a user runs it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use futures::TryStreamExt;
-use pulselake_lake::{Lake, LakeSettings, LedgeredAppend, OpenMode, TableWriter, WriterOptions};
+use iceberg::spec::{DataFile, Datum};
+use pulselake_lake::{
+    Lake, LakeSettings, LedgeredAppend, OpenMode, RestateError, Restatement, RowFilter, TableWriter,
+    WriterOptions,
+};
 use pulselake_ledger::Advance;
+use pulselake_model::gold_counts::{COUNT_COLUMNS, WATCH_TIME_COLUMN};
+use pulselake_model::schema;
 use pulselake_model::tables::LakeTable;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -100,24 +109,7 @@ async fn double_bronze(directory: &Path) {
     let batch = batch.slice(0, 1);
     let mut writer = TableWriter::new(&lake, LakeTable::RawEvents, WriterOptions::default()).await.unwrap();
     writer.write(&batch).await.unwrap();
-    let ledger = lake.ledger(LakeTable::RawEvents).await.unwrap().unwrap();
-    let (topic, entries) = ledger.topics.first_key_value().unwrap();
-    let (&partition, entry) = entries.first_key_value().unwrap();
-    let request = LedgeredAppend {
-        commit_id: "the row that is there twice".into(),
-        cluster_id: ledger.cluster_id.clone(),
-        fingerprint: ledger.fingerprint.clone(),
-        advances: vec![Advance {
-            topic: topic.clone(),
-            partition,
-            built_on_seq: entry.seq,
-            entry: entry.clone(),
-        }],
-        files: writer.close().await.unwrap(),
-        deletes: Vec::new(),
-        replayed: None,
-    };
-    lake.append(LakeTable::RawEvents, &request).await.unwrap();
+    append_with_the_same_ledger(&lake, LakeTable::RawEvents, writer.close().await.unwrap()).await;
 }
 
 #[test]
@@ -175,6 +167,88 @@ fn the_engine_goes_on_after_a_replay() {
     let (first, second) = (directory.path().join("a.ndjson"), directory.path().join("b.ndjson"));
     run_engine(directory.path(), &[&first, &second], &[]);
     assert_audit_passes(directory.path());
+}
+
+/// Takes one like from each minute of a video, and one row of `v_new` in their stead.
+async fn restate(directory: &Path) -> Result<Restatement, RestateError<Infallible>> {
+    let lake = open(directory).await;
+    let date = "2026-02-07".parse().unwrap();
+    let base = lake.begin_restatement(date).await?;
+    let (start_us, minute_us) = (1_770_458_400_000_000, 60_000_000);
+    let starts: Vec<i64> = (0..5).map(|minute| start_us + minute * minute_us).chain([start_us]).collect();
+    let likes: Vec<i64> = vec![-1, -1, -1, -1, -1, 6];
+    let videos: ArrayRef = Arc::new(StringArray::from(vec!["v_1", "v_1", "v_1", "v_1", "v_1", "v_new"]));
+    let columns = COUNT_COLUMNS.into_iter().chain([WATCH_TIME_COLUMN]).map(|column| {
+        let counts = if column == "likes" { likes.clone() } else { vec![0; likes.len()] };
+        (column, Arc::new(Int64Array::from(counts)) as ArrayRef)
+    });
+    let starts = TimestampMicrosecondArray::from(starts).with_timezone("+00:00");
+    let keys = [("video_id", videos), ("window_start", Arc::new(starts) as ArrayRef)];
+    let batch = RecordBatch::try_from_iter(keys.into_iter().chain(columns)).unwrap();
+    lake.append_restatement(&base, futures::stream::iter([Ok(batch)])).await
+}
+
+#[test]
+fn a_restated_lake_passes_the_audit_and_the_engine_goes_on() {
+    let directory = filled();
+    let path = directory.path();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let done = runtime.block_on(restate(path)).unwrap();
+    assert_eq!((done.rows, done.revision), (6, 1));
+    assert_audit_passes(path);
+    let shown = text(&pulselake(path, &["audit"]));
+    assert!(shown.contains("likes +1: what 1 restatements have added"), "{shown}");
+
+    // A replay of the quarantine, the stream, and compaction come after it.
+    let replayed = pulselake(path, &["quarantine", "replay"]);
+    assert!(replayed.status.success(), "{}", text(&replayed));
+    assert_audit_passes(path);
+    let (first, second) = (path.join("a.ndjson"), path.join("b.ndjson"));
+    run_engine(path, &[&first, &second], &[]);
+    assert_eq!(runtime.block_on(restate(path)).unwrap().revision, 2);
+    let maintained = pulselake(path, &["maintain", "--table", "gold.rt_video_stats_1min"]);
+    assert!(maintained.status.success(), "{}", text(&maintained));
+    assert_audit_passes(path);
+    let report = json(path, &["audit"]);
+    let about = |check: &&Value| check["subject"] == "restatements";
+    let checks: Vec<&Value> = report["checks"].as_array().unwrap().iter().filter(about).collect();
+    assert_eq!(checks.len(), 4, "{checks:?}");
+
+    // Rows like a restatement's that no restatement has made.
+    runtime.block_on(append_to_gold(path));
+    assert_eq!(failed_checks(path), ["gold.restated", "gold.grain_distinct"]);
+}
+
+/// Appends gold's rows of restatements once more, with a ledger that goes on as before.
+async fn append_to_gold(directory: &Path) {
+    let lake = open(directory).await;
+    let gold = LakeTable::VideoStats1Min;
+    let filter = RowFilter::all().between("source_partition", Datum::int(-1), Datum::int(-1));
+    let mut batches = lake.view(gold).await.unwrap().read_where(&[], &filter).await.unwrap();
+    let mut writer = TableWriter::new(&lake, gold, WriterOptions::default()).await.unwrap();
+    while let Some(batch) = batches.try_next().await.unwrap() {
+        let plain = RecordBatch::try_new(schema::gold_video_stats(), batch.columns().to_vec()).unwrap();
+        writer.write(&plain).await.unwrap();
+    }
+    assert!(writer.rows() > 0);
+    append_with_the_same_ledger(&lake, gold, writer.close().await.unwrap()).await;
+}
+
+async fn append_with_the_same_ledger(lake: &Lake, table: LakeTable, files: Vec<DataFile>) {
+    let ledger = lake.ledger(table).await.unwrap().unwrap();
+    let (topic, entries) = ledger.topics.first_key_value().unwrap();
+    let (&partition, entry) = entries.first_key_value().unwrap();
+    let advance = Advance { topic: topic.clone(), partition, built_on_seq: entry.seq, entry: entry.clone() };
+    let request = LedgeredAppend {
+        commit_id: "rows that are there twice".into(),
+        cluster_id: ledger.cluster_id.clone(),
+        fingerprint: ledger.fingerprint.clone(),
+        advances: vec![advance],
+        files,
+        deletes: Vec::new(),
+        replayed: None,
+    };
+    lake.append(table, &request).await.unwrap();
 }
 
 #[test]

@@ -13,7 +13,9 @@ use pulselake_lake::{
 };
 use pulselake_ledger::{Advance, PartitionLedger};
 use pulselake_model::tables::LakeTable;
-use pulselake_model::{DecodedBatch, EventType, GoldPosition, RawBatch};
+use pulselake_model::{
+    DecodedBatch, EventType, GoldPosition, GoldRow, RESTATED_PARTITION, RawBatch, WindowCounters,
+};
 use pulselake_window::{PartitionWindows, WINDOW_US, WindowSettings, window_end_us, window_start_us};
 use tempfile::TempDir;
 
@@ -107,19 +109,30 @@ impl Life {
         let revision = i32::try_from(entry.seq + 1).unwrap();
         let rows =
             PartitionRows { partition: PARTITION, rows: &taken.flush.rows, correction_revision: revision };
-        let batch = to_batch(&[rows], 0).unwrap();
+        self.append(entry.clone(), &rows).await;
+        self.head = PartitionLedger { seq: entry.seq + 1, ..entry };
+    }
+
+    /// Corrects a minute that is on the board, as a restatement does: by rows of no partition.
+    async fn restate(&mut self) {
+        let window_start_us = window_start_us(self.head.closed_through.unwrap() - 3 * WINDOW_US);
+        let mut counters = WindowCounters::default();
+        counters.add(EventType::Like, 7);
+        let row = GoldRow { video_id: "v1".to_owned(), window_start_us, is_correction: true, counters };
+        let rows = PartitionRows { partition: RESTATED_PARTITION, rows: &[row], correction_revision: 1 };
+        self.append(self.head.clone(), &rows).await;
+        self.head.seq += 1;
+    }
+
+    async fn append(&self, entry: PartitionLedger, rows: &PartitionRows<'_>) {
+        let batch = to_batch(std::slice::from_ref(rows), 0).unwrap();
         let mut files = Vec::new();
         if batch.num_rows() > 0 {
             let mut writer = TableWriter::new(&self.lake, GOLD, WriterOptions::default()).await.unwrap();
             writer.write(&batch).await.unwrap();
             files = writer.close().await.unwrap();
         }
-        let advance = Advance {
-            topic: TOPIC.into(),
-            partition: PARTITION,
-            built_on_seq: entry.seq,
-            entry: entry.clone(),
-        };
+        let advance = Advance { topic: TOPIC.into(), partition: PARTITION, built_on_seq: entry.seq, entry };
         let request = LedgeredAppend {
             commit_id: uuid::Uuid::now_v7().to_string(),
             cluster_id: "cluster".into(),
@@ -130,7 +143,6 @@ impl Life {
             replayed: None,
         };
         self.lake.append(GOLD, &request).await.unwrap();
-        self.head = PartitionLedger { seq: entry.seq + 1, ..entry };
     }
 
     /// Dies, and begins a new generation on what is committed. Gives gold as it was then, and what gold lacks.
@@ -244,6 +256,25 @@ async fn a_refilled_board_shows_what_an_uninterrupted_one_shows() {
         assert_eq!(broken.board.coverage().covered_minutes(), 30);
         assert_eq!(whole.board.coverage().covered_minutes(), 30, "from its first record on");
     }
+}
+
+/// The board is what its partitions' streams have counted, before a restart as after it: a restatement is of a day that is
+/// over, and of no partition whose run could take its rows back.
+#[tokio::test]
+async fn what_was_restated_is_not_on_the_board() {
+    let log = log();
+    let mut whole = Life::begin().await;
+    log.iter().for_each(|batch| whole.read(batch));
+    let mut broken = Life::begin().await;
+    log[..27].iter().for_each(|batch| broken.read(batch));
+    broken.commit().await;
+    broken.restate().await;
+    let (view, resume) = broken.die().await;
+    let refill = broken.refill(view, resume);
+    broken.read_from_there(&log);
+    broken.commit().await;
+    refill.run().await;
+    assert_eq!(broken.shown(), whole.shown());
 }
 
 #[tokio::test]

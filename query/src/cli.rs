@@ -1,5 +1,7 @@
 //! The command line: what can be typed. No command does its work here.
 
+mod batch;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use pulselake_place::{Flags, SettingsArgs, lake_settings};
 use pulselake_query::output::OutputFormat;
 use pulselake_query::views::command::ViewsCommand;
 use pulselake_query::{EngineSettings, QueryLimits};
+
+pub(crate) use batch::{BatchCommand, DriftArgs, LakeArgs};
 
 /// SQL on Pulselake's tables, read-only.
 #[derive(Debug, Parser)]
@@ -32,12 +36,17 @@ pub(crate) enum Command {
     /// List the serving views, show one, or make them in Trino
     #[command(subcommand)]
     Views(ViewsCommand),
+    /// Make days of the cold path: silver, daily gold, baselines, reconciliation
+    #[command(subcommand)]
+    Batch(BatchCommand),
+    /// Show the payload fields that were found, and the columns they have
+    Drift(DriftArgs),
 }
 
-/// What the queries may take.
+/// What queries and jobs may take.
 #[derive(Clone, Debug, Args)]
 struct ResourceArgs {
-    /// Memory of all queries together; what does not fit is spilled or refused
+    /// Memory of all queries together, or of a batch run; what does not fit is spilled or refused
     #[arg(long, value_name = "MIB", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
     memory_mib: u64,
     /// Directory for what does not fit into memory [default: the system's for temporary files]

@@ -4,11 +4,13 @@ use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use pulselake_query::batch::command::End;
+use pulselake_query::batch::{BatchSettings, command as batch_command};
 use pulselake_query::server::{ServeSettings, Token, serve};
 use pulselake_query::{QueryEngine, QueryError, shell};
 use tokio::runtime::Runtime;
 
-use crate::cli::{Command, ServeArgs, SqlArgs};
+use crate::cli::{BatchCommand, Command, LakeArgs, ServeArgs, SqlArgs};
 use crate::process_limits;
 
 /// Of each thread: expressions are evaluated as deep as they are. Memory that is never touched costs nothing.
@@ -22,6 +24,11 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Sql(args) => sql(&args),
         Command::Serve(args) => answer_queries(&args),
+        Command::Batch(command) => batch(command),
+        Command::Drift(args) => {
+            let (lake, since, format) = (args.lake()?, args.since, args.format);
+            threads()?.block_on(pulselake_query::batch::drift::command::show(&lake, since, format))
+        }
         Command::Views(command) => threads()?.block_on(pulselake_query::views::command::run(command)),
     }
 }
@@ -99,4 +106,46 @@ fn answer_queries(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         keep_running: args.keep_running,
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn batch(command: BatchCommand) -> anyhow::Result<ExitCode> {
+    let end = match command {
+        BatchCommand::Run(args) => {
+            let (request, metrics) = (args.request()?, args.metrics_file.as_deref());
+            within(&args.lake, |settings| batch_command::run(settings, &request, metrics, args.lake.format))
+        }
+        BatchCommand::Plan(args) => {
+            let request = args.request()?;
+            within(&args.lake, |settings| batch_command::plan(settings, &request, args.lake.format))
+        }
+        BatchCommand::Render(args) => {
+            let request = args.request()?;
+            within(&args.lake, |settings| {
+                batch_command::render(settings, &request, args.dialect, args.lake.format)
+            })
+        }
+        BatchCommand::Runs(args) => {
+            within(&args.lake, |settings| batch_command::runs(settings, args.last, args.lake.format))
+        }
+        BatchCommand::Reconcile(args) => {
+            let metrics = args.metrics_file.as_deref();
+            within(&args.lake, |settings| {
+                batch_command::reconcile(settings, args.date, metrics, args.lake.format)
+            })
+        }
+        BatchCommand::Restate(args) => within(&args.lake, |settings| {
+            batch_command::restate(settings, args.date, args.dry_run, args.lake.format)
+        }),
+    }?;
+    Ok(ExitCode::from(end.code()))
+}
+
+/// Does `work` with the settings of the command line, under the process's ceiling.
+fn within<F: Future<Output = anyhow::Result<End>>>(
+    args: &LakeArgs,
+    work: impl FnOnce(BatchSettings) -> F,
+) -> anyhow::Result<End> {
+    let settings = args.settings()?;
+    process_limits::set(settings.engine.memory_bytes + settings.day_memory_bytes);
+    threads()?.block_on(work(settings))
 }

@@ -8,15 +8,17 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{CatalogProvider, TableProvider};
 use datafusion::common::DataFusionError;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::execute_stream;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ScalarUDF};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 use pulselake_lake::{Lake, LakeSettings, OpenMode};
 use serde::Serialize;
 
 use crate::catalog::{CATALOG, Listing, QueryCatalog, QueryTables, SERVING};
 use crate::output::ResultWriter;
+use crate::provider::LakeScan;
 use crate::statement_size::{self, on_large_stack};
 use crate::views::serving_views;
 use crate::{QueryError, QueryLimits, read_only, session};
@@ -65,6 +67,8 @@ pub struct Summary {
 pub struct QueryEngine {
     lake: Lake,
     base: Arc<SessionState>,
+    /// The tables of all statements, where they share them; else each has its own.
+    shared_tables: Option<Arc<QueryTables>>,
 }
 
 /// A statement that was understood and only reads.
@@ -81,7 +85,45 @@ impl QueryEngine {
     /// When there is no catalog, or the settings don't fit.
     pub async fn open(settings: &EngineSettings) -> Result<Self, QueryError> {
         let lake = Lake::open(&settings.lake, OpenMode::MustExist).await.map_err(QueryError::unavailable)?;
-        Ok(Self { lake, base: Arc::new(session::base(settings)?) })
+        Ok(Self { lake, base: Arc::new(session::base(settings)?), shared_tables: None })
+    }
+
+    /// The same engine, on the same memory (and the same moment), with further functions.
+    pub(crate) fn with_functions(&self, functions: Vec<ScalarUDF>) -> Result<Self, QueryError> {
+        let mut state = SessionState::clone(&self.base);
+        for function in functions {
+            state.register_udf(Arc::new(function))?;
+        }
+        Ok(self.with_base(state))
+    }
+
+    /// The same engine, on the same memory (and the same moment), whose joins hold their left side and stream their right one:
+    /// see [`session::streaming`].
+    pub(crate) fn streaming(&self) -> Self {
+        self.with_base(session::streaming(&self.base))
+    }
+
+    fn with_base(&self, state: SessionState) -> Self {
+        let base = Arc::new(state);
+        let shared_tables =
+            self.shared_tables.as_ref().map(|tables| Arc::new(tables.in_session(base.clone())));
+        Self { lake: self.lake.clone(), base, shared_tables }
+    }
+
+    /// The same engine, whose statements all read a table as it is when the first of them names it.
+    pub(crate) fn at_one_moment(&self) -> Self {
+        let tables = QueryTables::new(self.lake.clone(), self.base.clone());
+        Self { lake: self.lake.clone(), base: self.base.clone(), shared_tables: Some(Arc::new(tables)) }
+    }
+
+    /// Partitions that a query works on at the same time.
+    pub(crate) fn threads(&self) -> usize {
+        self.base.config().target_partitions()
+    }
+
+    /// The lake.
+    pub(crate) fn lake(&self) -> &Lake {
+        &self.lake
     }
 
     /// Plans a statement on the tables as they are now.
@@ -93,8 +135,16 @@ impl QueryEngine {
         on_large_stack(self.plan_checked(sql)).await
     }
 
+    /// Plans a statement of this program's own, however long.
+    pub(crate) async fn plan_own(&self, sql: &str) -> Result<Planned, QueryError> {
+        on_large_stack(self.plan_checked(sql)).await
+    }
+
     async fn plan_checked(&self, sql: &str) -> Result<Planned, QueryError> {
-        let tables = Arc::new(QueryTables::new(self.lake.clone(), self.base.clone()));
+        let tables = match &self.shared_tables {
+            Some(shared) => shared.clone(),
+            None => Arc::new(QueryTables::new(self.lake.clone(), self.base.clone())),
+        };
         let state = session::with_names(&self.base, QueryCatalog::new(tables.clone()));
         let dialect = state.config_options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect)?;
@@ -201,6 +251,30 @@ impl QueryEngine {
     }
 }
 
+/// A statement at work.
+pub(crate) struct Running {
+    /// How it is computed; its operators count what they do.
+    pub(crate) plan: Arc<dyn ExecutionPlan>,
+    /// What comes out.
+    pub(crate) rows: SendableRecordBatchStream,
+}
+
+impl Running {
+    /// Rows that were read from tables so far.
+    pub(crate) fn rows_read(&self) -> u64 {
+        rows_read(&self.plan)
+    }
+}
+
+/// Rows that the scans below `plan` have read so far.
+pub(crate) fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let own = match plan.as_any().is::<LakeScan>() {
+        true => plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or_default() as u64,
+        false => 0,
+    };
+    own + plan.children().into_iter().map(rows_read).sum::<u64>()
+}
+
 impl Planned {
     /// The columns of the result.
     pub fn schema(&self) -> SchemaRef {
@@ -221,6 +295,16 @@ impl Planned {
         };
         let physical = on_large_stack(self.state.create_physical_plan(&plan)).await?;
         Ok(execute_stream(physical, self.state.task_ctx())?)
+    }
+
+    /// Starts the work, for all rows, and shows it.
+    ///
+    /// # Errors
+    /// As [`Planned::execute`].
+    pub(crate) async fn start(self) -> Result<Running, QueryError> {
+        let plan = on_large_stack(self.state.create_physical_plan(&self.plan)).await?;
+        let rows = execute_stream(plan.clone(), self.state.task_ctx())?;
+        Ok(Running { plan, rows })
     }
 }
 

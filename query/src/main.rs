@@ -21,6 +21,12 @@ const EXIT_WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
+    if !pulselake_lake::failpoint::arm_from_environment() {
+        eprintln!(
+            "error: FAILPOINTS is set, but this build has no failpoints: unset it, or build with --features failpoints"
+        );
+        return ExitCode::from(EXIT_WRONG_USAGE);
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     // The main thread's stack is what the shell says; queries need what they need.

@@ -78,6 +78,12 @@ pub(crate) enum Command {
     Views(PassedOn),
     /// Answer queries over HTTP and Flight SQL until standard input ends (runs pulselake-query serve)
     QueryServe(PassedOn),
+    /// Make days of the cold path: silver, daily gold, baselines, reconciliation (runs pulselake-query)
+    ///
+    /// `pulselake batch --help` explains it.
+    Batch(PassedOn),
+    /// Show the payload fields that were found, and the columns they have (runs pulselake-query)
+    Drift(PassedOn),
     /// Check, print or explain settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -160,6 +166,10 @@ mod tests {
         assert_eq!(passed_on.arguments, ["--data-dir", "/data", "--format", "json", "--help"]);
         let Command::Views(passed_on) = parse("pulselake views list") else { panic!("no views") };
         assert_eq!(passed_on.arguments, ["list"]);
+        let Command::Batch(passed_on) = parse("pulselake batch run --date 2026-01-31 --help") else {
+            panic!("no batch")
+        };
+        assert_eq!(passed_on.arguments, ["run", "--date", "2026-01-31", "--help"]);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ledger(command) => ledger::run(&command),
         Command::Sql(passed_on) => query::become_query("sql", &passed_on),
         Command::Views(passed_on) => query::become_query("views", &passed_on),
+        Command::Batch(passed_on) => query::become_query("batch", &passed_on),
+        Command::Drift(passed_on) => query::become_query("drift", &passed_on),
         Command::QueryServe(passed_on) => query::become_query("serve", &passed_on),
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use pulselake_model::{EventType, WindowCounters};
+use pulselake_model::{EventType, RESTATED_PARTITION, WindowCounters};
 
 use super::ledgers::{GoldProgress, GoldScope, GoldSight, Ledgers, SourcePartition, gold_progress};
 use super::offsets::OffsetEvidence;
 use super::recount::{Recount, RecountSummary, WindowIndex};
 use super::repeats::{IdSightings, Repeats};
 use super::report::time_text;
+use super::restated::RestatedEvidence;
 
 /// A bronze row, as far as the audit looks at it.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +88,8 @@ pub(crate) struct Evidence {
     pub(crate) quarantine: BTreeMap<SourcePartition, OffsetEvidence>,
     /// Gold, per partition number: it has no topic.
     pub(crate) gold: BTreeMap<i32, GoldEvidence>,
+    /// Gold's rows of restatements, which are in none of the others.
+    pub(crate) restated: RestatedEvidence,
     /// Bronze counted again less gold, per partition number.
     pub(crate) recount: BTreeMap<i32, RecountSummary>,
 }
@@ -114,6 +117,7 @@ pub(crate) struct Collector {
     last_bronze: usize,
     quarantine: BTreeMap<SourcePartition, OffsetEvidence>,
     gold: BTreeMap<i32, GoldEvidence>,
+    restated: RestatedEvidence,
     grains: HashSet<(WindowIndex, i32)>,
     recount: Recount,
 }
@@ -128,6 +132,7 @@ impl Collector {
             last_bronze: 0,
             quarantine: BTreeMap::new(),
             gold: BTreeMap::new(),
+            restated: RestatedEvidence::default(),
             grains: HashSet::new(),
             recount: Recount::default(),
         }
@@ -184,6 +189,9 @@ impl Collector {
 
     /// Takes a gold row.
     pub(crate) fn gold_row(&mut self, row: &GoldRowSeen<'_>) {
+        if row.partition == RESTATED_PARTITION {
+            return self.restated.add(row);
+        }
         let events = row.counters.events();
         let describe =
             || format!("{:?} at {} revision {}", row.video_id, time_text(row.window_start_us), row.revision);
@@ -212,6 +220,7 @@ impl Collector {
             bronze,
             quarantine: self.quarantine,
             gold: self.gold,
+            restated: self.restated,
             recount: self.recount.summarize(&self.progress, &repeats),
         }
     }

@@ -1,9 +1,11 @@
-//! What maintenance has done to the rows on purpose, as the tables' properties say it: revisions folded, rows erased.
+//! What was done to the rows on purpose beside the stream, as the tables' properties say it: revisions folded, rows erased,
+//! days restated.
 //!
 //! The audit must neither take such a change for a loss nor let a loss hide behind it: what can still be compared exactly
 //! is, bounds take the place of the rest, and what nothing can be said about any more is a note.
 
 use pulselake_lake::TableView;
+use pulselake_ledger::Restated;
 use pulselake_maintain::FOLDED_PROPERTY;
 use pulselake_maintain::erase::{ERASED_PROPERTY, ErasedCounts};
 
@@ -17,6 +19,8 @@ pub(crate) struct Marks {
     pub(crate) is_gold_folded: bool,
     /// Whether rows of gold were erased: those of a video.
     pub(crate) is_gold_erased: bool,
+    /// What restatements have added to gold.
+    pub(crate) restated: Restated,
     bronze: ErasedCounts,
     quarantine: ErasedCounts,
 }
@@ -44,6 +48,7 @@ impl Marks {
         Ok(Self {
             is_gold_folded: views.gold.property(FOLDED_PROPERTY).is_some(),
             is_gold_erased: views.gold.property(ERASED_PROPERTY).is_some(),
+            restated: views.gold.restated()?,
             bronze: erased_counts(&views.bronze)?,
             quarantine: erased_counts(&views.quarantine)?,
         })

@@ -16,6 +16,7 @@ mod repeats;
 pub(crate) mod replay;
 
 pub(crate) mod report;
+mod restated;
 pub(crate) mod rows;
 
 pub(crate) use ledgers::first_offset;

@@ -65,3 +65,15 @@ fetch_spark() {
     install_venv "$SPARK" "pyspark==$SPARK_VERSION"
     touch "$SPARK/complete"
 }
+
+# With a database in its first state, which takes longer to make than to copy.
+fetch_airflow() {
+    is_venv_ready "$AIRFLOW" && return
+    say "installing Airflow (about 200 MB on disk) into $AIRFLOW"
+    install_venv "$AIRFLOW" -r "$TOOLS/airflow/requirements.txt"
+    AIRFLOW_HOME=$AIRFLOW/home AIRFLOW__CORE__LOAD_EXAMPLES=False "$AIRFLOW/bin/airflow" db migrate >"$AIRFLOW/migrate.log" 2>&1 || {
+        tail -20 "$AIRFLOW/migrate.log" >&2
+        die "Airflow is installed, but can't make its database: see above"
+    }
+    touch "$AIRFLOW/complete"
+}

@@ -34,6 +34,7 @@ DEBEZIUM_JARS=$TEST_CACHE/debezium-$(digest "$TOOLS/debezium/pom.xml")
 SCHEMA_REGISTRY=$TEST_CACHE/schema-registry-$SCHEMA_REGISTRY_VERSION
 SPARK=$TEST_CACHE/spark-$SPARK_VERSION
 SPARK_JARS=$TEST_CACHE/spark-jars-$(digest "$TOOLS/spark/pom.xml")
+AIRFLOW=$TEST_CACHE/airflow-$(digest "$TOOLS/airflow/requirements.txt")
 
 # The browser that the pages are tested in. PULSELAKE_TEST_CHROMIUM names one. Prints nothing if there is none.
 browser() {

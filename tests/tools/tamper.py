@@ -6,7 +6,10 @@
     tamper.py set-property DATA_DIR TABLE KEY VALUE
     tamper.py remove-property DATA_DIR TABLE KEY
     tamper.py append-nothing DATA_DIR TABLE    puts a snapshot without rows, of another program, on top
+    tamper.py delete-rows DATA_DIR TABLE       deletes every row of the table
     tamper.py expire-others DATA_DIR TABLE     expires every snapshot but the current one
+    tamper.py drop-files DATA_DIR TABLE PERCENT  takes so many in a hundred of the data files out of the table, as a delete of
+                                               whole files does
     tamper.py foreign-catalog DATA_DIR         makes a catalog that another program has used before
     tamper.py no-catalog DATA_DIR              makes a database that is no catalog
 """
@@ -81,11 +84,27 @@ def append_nothing(table: Table) -> None:
         sys.exit(f"{table.name()} got no new snapshot")
 
 
+def delete_rows(table: Table) -> None:
+    """Deletes all rows that the table has."""
+    table.delete()
+
+
 def expire_others(table: Table) -> None:
     """Expires every snapshot but the current one."""
     current = table.metadata.current_snapshot_id
     others = [snapshot.snapshot_id for snapshot in table.metadata.snapshots if snapshot.snapshot_id != current]
     table.maintenance.expire_snapshots().by_ids(others).commit()
+
+
+def drop_files(table: Table, percent: str) -> None:
+    """Commits a snapshot without the first `percent` of the table's data files."""
+    files = [task.file for task in table.scan().plan_files()]
+    dropped = sorted(files, key=lambda file: file.file_path)[: len(files) * int(percent) // 100]
+    if not dropped:
+        sys.exit(f"{table.name()} has {len(files)} files, of which {percent} % are none")
+    with table.transaction() as transaction, transaction.update_snapshot().overwrite() as change:
+        for file in dropped:
+            change.delete_data_file(file)
 
 
 def on_table(data_dir: Path, name: str, change: Callable[..., None], *words: str) -> None:
@@ -113,8 +132,12 @@ def main() -> None:
             on_table(directory, table, remove_property, key)
         case "append-nothing", [table]:
             on_table(directory, table, append_nothing)
+        case "delete-rows", [table]:
+            on_table(directory, table, delete_rows)
         case "expire-others", [table]:
             on_table(directory, table, expire_others)
+        case "drop-files", [table, percent]:
+            on_table(directory, table, drop_files, percent)
         case "foreign-catalog", []:
             foreign = catalog(directory, name="another")
             foreign.create_namespace("bronze")

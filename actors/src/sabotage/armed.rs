@@ -81,7 +81,15 @@ pub(crate) fn rows_to_write(table: LakeTable, partition: i32, rows: &RecordBatch
         | LakeTable::ExpectedActions
         | LakeTable::RunManifest
         | LakeTable::ActionQueue
-        | LakeTable::RuleBaselines => None,
+        | LakeTable::RuleBaselines
+        | LakeTable::PayloadFields
+        | LakeTable::EngagementFacts
+        | LakeTable::BatchVideoDaily
+        | LakeTable::BatchQualityDaily
+        | LakeTable::SessionHealthDaily
+        | LakeTable::CreatorRetentionWeekly
+        | LakeTable::BatchReconciliation
+        | LakeTable::BatchRuns => None,
     };
     altered.map_or(Cow::Borrowed(rows), Cow::Owned)
 }

@@ -33,4 +33,4 @@ pub use error::{CatalogError, may_pass};
 pub use retention::references;
 pub use rules::{Conflict, LiveFile};
 pub use schema_change::SchemaChange;
-pub use summary::{COMMIT_ID, nearest_summary_value};
+pub use summary::{COMMIT_ID, nearest_summary_value, value_beside};

@@ -40,10 +40,23 @@ pub(crate) fn snapshot_summary(
 
 /// The value of a summary field in the nearest ancestor of the current snapshot that has it.
 pub fn nearest_summary_value<'a>(metadata: &'a TableMetadata, key: &str) -> Option<&'a str> {
+    nearest_summary_with(metadata, key)?.additional_properties.get(key).map(String::as_str)
+}
+
+/// The value of `key` that goes with the nearest `marker` in the ancestry of the current snapshot: that snapshot's, `None`
+/// where its summary has none. Where no ancestor has the marker, the table property's.
+pub fn value_beside<'a>(metadata: &'a TableMetadata, marker: &str, key: &str) -> Option<&'a str> {
+    match nearest_summary_with(metadata, marker) {
+        Some(summary) => summary.additional_properties.get(key).map(String::as_str),
+        None => metadata.properties().get(key).map(String::as_str),
+    }
+}
+
+fn nearest_summary_with<'a>(metadata: &'a TableMetadata, key: &str) -> Option<&'a Summary> {
     let mut snapshot = metadata.current_snapshot();
     while let Some(current) = snapshot {
-        if let Some(text) = current.summary().additional_properties.get(key) {
-            return Some(text);
+        if current.summary().additional_properties.contains_key(key) {
+            return Some(current.summary());
         }
         snapshot = current.parent_snapshot_id().and_then(|parent| metadata.snapshot_by_id(parent));
     }

@@ -186,6 +186,7 @@ pub(crate) const RULES: &[(&str, Allowed)] = &[
     ("query.max_rows", integer(1, 1_000_000_000, "rows")),
     ("query.timeout_ms", integer(100, HOUR_MS, "milliseconds")),
     ("query.max_concurrent", integer(1, 1_024, "queries")),
+    ("batch.max_payload_columns", integer(0, 1_000, "columns")),
     ("log.format", OneOf(&["text", "json"])),
     ("log.level", OneOf(&["error", "warn", "info", "debug", "trace"])),
 ];

@@ -34,6 +34,7 @@
 //! one JSON object, it is 0.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod body;
 mod columns;
 mod decoder;
 mod digits;
@@ -50,8 +51,9 @@ mod timestamp;
 mod unescaped;
 mod watch_time;
 
+pub use body::{string_content, walk_body};
 pub use decoder::EventDecoder;
 pub use hash::{event_id_hash, record_hash};
 pub use judge::{DecodedEvent, Rejection};
 pub use settings::{DECODER_VERSION, DecodeSettings};
-pub use watch_time::{MAX_WATCH_TIME_MS, of_text as watch_time_ms};
+pub use watch_time::{MAX_WATCH_TIME_MS, of_text as watch_time_ms, whole_number as watch_time_of_value};

@@ -43,8 +43,8 @@ fn is_the_field(scanner: &Scanner<'_>, key: Key) -> bool {
     scanner.raw_name(key) == FIELD.as_bytes()
 }
 
-/// The number whose source text is `raw` when it is whole and in range.
-fn whole_number(raw: &str) -> Option<i64> {
+/// The watch time whose source text is `raw`: a whole number in range, else none.
+pub fn whole_number(raw: &str) -> Option<i64> {
     let number = match plain_number(raw) {
         Some(integer) => integer,
         // `5400.0` and `5.4e3` are the same JSON number as 5400. Text of another type fails here.

@@ -7,9 +7,12 @@ use std::collections::HashMap;
 
 use iceberg::TableIdent;
 use iceberg::spec::{DataFile, TableMetadata};
-use pulselake_commit::{ChangeKind, Guard, Judgement, Landing, Riders, RowDelta, TableChange, commit};
+use pulselake_commit::{
+    ChangeKind, Guard, Judgement, Landing, Riders, RowDelta, TableChange, commit, value_beside,
+};
 use pulselake_ledger::{
-    Advance, Decision, FenceReason, Ledger, LedgerError, PROPERTY, ReplayLedger, apply_advances,
+    Advance, Decision, FenceReason, Ledger, LedgerError, PROPERTY, RESTATED_PROPERTY, ReplayLedger,
+    apply_advances,
 };
 use pulselake_model::tables::LakeTable;
 use pulselake_telemetry::events;
@@ -100,7 +103,11 @@ impl Guard for LedgerGuard<'_> {
         {
             Decision::AlreadyThere => Ok(Judgement::AlreadyThere),
             Decision::Fenced(reason) => Err(Refusal::Fenced(reason)),
-            Decision::Commit => Ok(Judgement::Commit(ledger_riders(&request.ledger_after(head.as_ref())))),
+            Decision::Commit => {
+                let mut riders = ledger_riders(&request.ledger_after(head.as_ref()));
+                riders.summary.extend(restated_rider(base));
+                Ok(Judgement::Commit(riders))
+            }
         }
     }
 
@@ -113,6 +120,12 @@ impl Guard for LedgerGuard<'_> {
 pub(crate) fn ledger_riders(ledger: &Ledger) -> Riders {
     let carried = HashMap::from([(PROPERTY.to_string(), ledger.to_json())]);
     Riders { properties: carried.clone(), summary: carried }
+}
+
+/// What restatements have added to the table, for the summary of a commit on `base`; the ledger knows nothing of it.
+pub(crate) fn restated_rider(base: &TableMetadata) -> Option<(String, String)> {
+    let text = value_beside(base, PROPERTY, RESTATED_PROPERTY)?;
+    Some((RESTATED_PROPERTY.to_string(), text.to_string()))
 }
 
 impl Lake {

@@ -1,11 +1,12 @@
 //! Rows for tables that no stream feeds.
 
 use arrow::array::RecordBatch;
-use pulselake_commit::{ChangeKind, TableChange, commit};
+use pulselake_commit::{ChangeKind, Guard, TableChange, commit};
 use pulselake_model::tables::LakeTable;
 
 use crate::shape_guard::ShapeGuard;
-use crate::{CommitError, Lake, LakeError, TableWriter, WriterOptions, tables};
+use crate::upsert::SnapshotGuard;
+use crate::{CommitError, Lake, LakeError, TableWriter, UpsertError, WriterOptions, tables};
 
 impl Lake {
     /// Appends the rows of `batch` in one commit, to a table without a ledger; columns are matched by name. Nothing tells
@@ -20,6 +21,40 @@ impl Lake {
         table: LakeTable,
         batch: &RecordBatch,
     ) -> Result<Option<i64>, CommitError> {
+        let Some(change) = self.appended(table, batch).await? else { return Ok(None) };
+        let guard = ShapeGuard { table };
+        self.land_append(table, &change, &guard, |source, files_may_be_deleted| CommitError::Stopped {
+            source,
+            files_may_be_deleted,
+        })
+        .await
+    }
+
+    /// The same, made only while the table's current snapshot is `planned_on` (`None`: it has none yet): for who has looked
+    /// in the table whether the rows are there.
+    ///
+    /// # Errors
+    /// [`UpsertError::Moved`] where another commit was faster; the others as [`Lake::append_rows`].
+    pub async fn append_rows_on(
+        &self,
+        table: LakeTable,
+        batch: &RecordBatch,
+        planned_on: Option<i64>,
+    ) -> Result<Option<i64>, UpsertError> {
+        let Some(change) = self.appended(table, batch).await? else { return Ok(None) };
+        let guard = SnapshotGuard { table, commit_id: &change.commit_id, planned_on };
+        self.land_append(table, &change, &guard, |refusal, files_may_be_deleted| {
+            refusal.into_error(table, planned_on, files_may_be_deleted)
+        })
+        .await
+    }
+
+    /// The rows in files, and the change that adds them; `None` for no rows.
+    async fn appended(
+        &self,
+        table: LakeTable,
+        batch: &RecordBatch,
+    ) -> Result<Option<TableChange>, CommitError> {
         let name = || table.full_name().to_string();
         let failed = |source| CommitError::Failed { table: name(), source, files_may_be_deleted: true };
         if table.has_ledger() {
@@ -35,22 +70,26 @@ impl Lake {
             return Err(failed(error));
         }
         let files = writer.close().await.map_err(failed)?;
-        let change = TableChange {
-            commit_id: uuid::Uuid::now_v7().to_string(),
-            kind: ChangeKind::Append { files: files.clone() },
-        };
-        let (ident, guard) = (tables::ident(table), ShapeGuard { table });
-        let landed = commit(self.catalog().as_ref(), &ident, &change, &guard, self.limits()).await;
-        let failure = match landed {
+        let commit_id = uuid::Uuid::now_v7().to_string();
+        Ok(Some(TableChange { commit_id, kind: ChangeKind::Append { files } }))
+    }
+
+    async fn land_append<G: Guard, E: From<CommitError>>(
+        &self,
+        table: LakeTable,
+        change: &TableChange,
+        guard: &G,
+        refused: impl FnOnce(G::Refusal, bool) -> E,
+    ) -> Result<Option<i64>, E> {
+        let ident = tables::ident(table);
+        let failure = match commit(self.catalog().as_ref(), &ident, change, guard, self.limits()).await {
             Ok(landing) => return Ok(landing.snapshot_id),
             Err(failure) => failure,
         };
-        let error = CommitError::of_failure(table, failure, |source, files_may_be_deleted| {
-            CommitError::Stopped { source, files_may_be_deleted }
-        });
-        if error.files_may_be_deleted() {
-            self.discard_files(table, &files).await;
+        if failure.files_may_be_deleted() {
+            let (files, _) = change.kind.added_data();
+            self.discard_files(table, files).await;
         }
-        Err(error)
+        Err(CommitError::of_failure(table, failure, refused))
     }
 }

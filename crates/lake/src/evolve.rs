@@ -1,4 +1,4 @@
-//! How the dimension tables follow the columns of the source's tables.
+//! How tables follow their source's columns: dimensions the database's, silver the fields of the events' payloads.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::shape_guard::ShapeGuard;
 use crate::{CommitError, Lake, LakeError, tables};
 
 impl Lake {
-    /// Adds optional columns to a dimension or its history, and widens types, in one commit without a snapshot.
+    /// Adds optional columns to a table that may have more than it was created with
+    /// ([`LakeTable::may_gain_columns`]), and widens types, in one commit without a snapshot.
     ///
     /// What the table has already, or has wider, is left as it is; so the same changes may be made again, and by many at
     /// once. A column that contradicts the table's is a [`LakeError::Conflict`] inside [`CommitError::Failed`], and nothing
@@ -74,7 +75,7 @@ fn schema_changes(table: LakeTable, changes: &[ColumnChange]) -> Result<Vec<Sche
         match base.field_with_name(name) {
             Ok(known) if known.data_type() == data_type => continue,
             Ok(_) => return Err(fixed(name)),
-            Err(_) if tables::dimension_of(table).is_none() => return Err(fixed(name)),
+            Err(_) if !table.may_gain_columns() => return Err(fixed(name)),
             Err(_) => {}
         }
         let field_type = iceberg_type(table, name, change)?;

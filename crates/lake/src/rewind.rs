@@ -5,10 +5,10 @@ use parking_lot::Mutex;
 use pulselake_commit::{
     ChangeKind, CommitFailure, Guard, Judgement, TableChange, commit, nearest_summary_value,
 };
-use pulselake_ledger::{Ledger, LedgerError, PROPERTY, rewound};
+use pulselake_ledger::{Ledger, LedgerError, PROPERTY, RESTATED_PROPERTY, Restated, rewound};
 use pulselake_model::tables::LakeTable;
 
-use crate::append::ledger_riders;
+use crate::append::{ledger_riders, restated_rider};
 use crate::{CommitError, Lake, LakeError, tables};
 
 /// What a rewind did.
@@ -55,7 +55,16 @@ impl Guard for RewindGuard {
                 return Ok(Judgement::AlreadyThere);
             }
         };
-        let riders = ledger_riders(&to);
+        let mut riders = ledger_riders(&to);
+        let restated = restated_rider(base);
+        if base.properties().contains_key(RESTATED_PROPERTY) {
+            // Restatements that were rolled away as well.
+            let (key, text) = restated
+                .clone()
+                .unwrap_or_else(|| (RESTATED_PROPERTY.to_string(), Restated::default().to_json()));
+            riders.properties.insert(key, text);
+        }
+        riders.summary.extend(restated);
         *self.plan.lock() = Some(RewindReport { from, to: Some(to), snapshot_id: None });
         Ok(Judgement::Commit(riders))
     }

@@ -13,7 +13,7 @@ use iceberg::spec::{
 use iceberg::{Error, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use pulselake_model::tables::LakeTable;
-use pulselake_model::{Entity, decisions, qa, schema};
+use pulselake_model::{Entity, cold, decisions, qa, schema};
 
 use crate::LakeError;
 
@@ -37,6 +37,14 @@ pub(crate) fn model_schema(table: LakeTable) -> ArrowSchemaRef {
         LakeTable::RunManifest => qa::run_manifest(),
         LakeTable::ActionQueue => decisions::action_queue(),
         LakeTable::RuleBaselines => decisions::rule_baselines(),
+        LakeTable::PayloadFields => cold::payload_fields(),
+        LakeTable::EngagementFacts => cold::engagement_facts(),
+        LakeTable::BatchVideoDaily => cold::batch_video_daily(),
+        LakeTable::BatchQualityDaily => cold::batch_quality_daily(),
+        LakeTable::SessionHealthDaily => cold::session_health_daily(),
+        LakeTable::CreatorRetentionWeekly => cold::creator_retention_weekly(),
+        LakeTable::BatchReconciliation => cold::batch_reconciliation(),
+        LakeTable::BatchRuns => cold::batch_runs(),
     }
 }
 
@@ -57,34 +65,34 @@ pub(crate) fn partition_fields(table: LakeTable) -> &'static [(&'static str, &'s
         LakeTable::DimensionHistory(Entity::Users) | LakeTable::Dimension(Entity::Users) => {
             &[("user_id", "user_id_bucket", Transform::Bucket(KEY_BUCKETS))]
         }
+        LakeTable::EngagementFacts => &[("event_timestamp", "event_timestamp_day", Transform::Day)],
+        LakeTable::BatchVideoDaily
+        | LakeTable::BatchQualityDaily
+        | LakeTable::SessionHealthDaily
+        | LakeTable::CreatorRetentionWeekly
+        | LakeTable::BatchReconciliation => &[("date", "date", Transform::Identity)],
         // A few rows a run, a minute, or a day.
         LakeTable::ExpectedActions
         | LakeTable::RunManifest
         | LakeTable::ActionQueue
-        | LakeTable::RuleBaselines => &[],
+        | LakeTable::RuleBaselines
+        | LakeTable::PayloadFields
+        | LakeTable::BatchRuns => &[],
     }
 }
 
-/// The entity whose dimension, or its history, the table is. These follow the source's columns: they may have more than
-/// they were created with.
+/// The entity whose dimension, or its history, the table is.
 pub(crate) fn dimension_of(table: LakeTable) -> Option<Entity> {
     match table {
         LakeTable::DimensionHistory(entity) | LakeTable::Dimension(entity) => Some(entity),
-        LakeTable::InvalidEventsContent
-        | LakeTable::RawEvents
-        | LakeTable::VideoStats1Min
-        | LakeTable::InvalidChanges(_)
-        | LakeTable::ExpectedActions
-        | LakeTable::RunManifest
-        | LakeTable::ActionQueue
-        | LakeTable::RuleBaselines => None,
+        _ => None,
     }
 }
 
 /// Whether batches are fitted to the columns that the table has by their names: where it may have more than it was
 /// created with, or has lists, whose elements carry field ids too. Batches of the stream of events are the table's.
 pub(crate) fn is_fitted_by_name(table: LakeTable) -> bool {
-    dimension_of(table).is_some() || !table.has_ledger()
+    table.may_gain_columns() || !table.has_ledger()
 }
 
 /// Columns whose minimum and maximum prune nothing and cost time and space: high entropy, or payload.
@@ -98,6 +106,9 @@ pub(crate) fn without_bounds(column: &str) -> bool {
             | "error_reason"
             | "invalid_event_id"
             | "version_hash"
+            | "session_id"
+            | "sample"
+            | "input_fingerprint"
     )
 }
 
@@ -150,6 +161,15 @@ fn sort_order(table: LakeTable, schema: &Schema) -> iceberg::Result<Option<SortO
         | LakeTable::ExpectedActions
         | LakeTable::RunManifest
         | LakeTable::RuleBaselines => return Ok(None),
+        // A day's rows come in the order of its query, in files that are full: sorting them would be writing all of it twice.
+        LakeTable::PayloadFields
+        | LakeTable::EngagementFacts
+        | LakeTable::BatchVideoDaily
+        | LakeTable::BatchQualityDaily
+        | LakeTable::SessionHealthDaily
+        | LakeTable::CreatorRetentionWeekly
+        | LakeTable::BatchReconciliation
+        | LakeTable::BatchRuns => return Ok(None),
     };
     let fields = columns.iter().filter_map(|column| schema.field_by_name(column)).map(|field| SortField {
         source_id: field.id,
@@ -227,7 +247,7 @@ pub(crate) fn verify(table: LakeTable, metadata: &TableMetadata) -> Result<(), L
     }
     let expected = iceberg_schema(table).map_err(LakeError::iceberg("describe", name))?;
     let current = metadata.current_schema();
-    if let Some(difference) = schema_difference(&expected, current, dimension_of(table).is_some()) {
+    if let Some(difference) = schema_difference(&expected, current, table.may_gain_columns()) {
         return other("schema", difference);
     }
     let found_spec: Vec<(String, String, Transform)> = metadata

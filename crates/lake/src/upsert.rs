@@ -5,9 +5,10 @@
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use iceberg::spec::{DataFile, TableMetadata};
-use pulselake_commit::{COMMIT_ID, ChangeKind, Guard, Judgement, Riders, RowDelta, TableChange, commit};
+use pulselake_commit::{ChangeKind, Guard, Judgement, Riders, RowDelta, TableChange, commit};
 use pulselake_model::tables::LakeTable;
 
+use crate::landed::snapshot_of;
 use crate::{CommitError, Lake, LakeError, WriterOptions, tables};
 
 /// An upsert that is in the table.
@@ -22,10 +23,10 @@ pub struct Upserted {
     pub attempts: u32,
 }
 
-/// An upsert that was not confirmed.
+/// An upsert, or an append on one snapshot, that was not confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpsertError {
-    /// The table is not any more what the upsert was planned on. Nothing of it is in the table, nor can be.
+    /// The table is not any more what the change was planned on. Nothing of it is in the table, nor can be.
     #[error(
         "table {table} has moved on from snapshot {planned_on:?} to {found:?}: read it again, and plan anew"
     )]
@@ -43,16 +44,35 @@ pub enum UpsertError {
 }
 
 /// Lets a change pass on one snapshot alone.
-struct SnapshotGuard<'a> {
-    table: LakeTable,
-    commit_id: &'a str,
-    planned_on: Option<i64>,
+pub(crate) struct SnapshotGuard<'a> {
+    /// Which table it is.
+    pub(crate) table: LakeTable,
+    /// The change's.
+    pub(crate) commit_id: &'a str,
+    /// The snapshot.
+    pub(crate) planned_on: Option<i64>,
 }
 
 /// Why a change may not be committed.
-enum Refusal {
+pub(crate) enum Refusal {
     Moved { found: Option<i64> },
     Stopped(LakeError),
+}
+
+impl Refusal {
+    pub(crate) fn into_error(
+        self,
+        table: LakeTable,
+        planned_on: Option<i64>,
+        files_may_be_deleted: bool,
+    ) -> UpsertError {
+        match self {
+            Self::Moved { found } => {
+                UpsertError::Moved { table: table.full_name().to_string(), planned_on, found }
+            }
+            Self::Stopped(source) => CommitError::Stopped { source, files_may_be_deleted }.into(),
+        }
+    }
 }
 
 impl Guard for SnapshotGuard<'_> {
@@ -65,13 +85,9 @@ impl Guard for SnapshotGuard<'_> {
             return Ok(Judgement::Commit(Riders::default()));
         }
         // After a lost answer the table may have moved by this very change.
-        let is_there = base.snapshots().any(|snapshot| {
-            snapshot.summary().additional_properties.get(COMMIT_ID).map(String::as_str)
-                == Some(self.commit_id)
-        });
-        match is_there {
-            true => Ok(Judgement::AlreadyThere),
-            false => Err(Refusal::Moved { found }),
+        match snapshot_of(base, self.commit_id) {
+            Some(_) => Ok(Judgement::AlreadyThere),
+            None => Err(Refusal::Moved { found }),
         }
     }
 
@@ -133,9 +149,8 @@ impl Lake {
         if failure.files_may_be_deleted() {
             self.discard_files(table, &files).await;
         }
-        Err(CommitError::of_failure(table, failure, |refusal, files_may_be_deleted| match refusal {
-            Refusal::Moved { found } => UpsertError::Moved { table: name(), planned_on, found },
-            Refusal::Stopped(source) => CommitError::Stopped { source, files_may_be_deleted }.into(),
+        Err(CommitError::of_failure(table, failure, |refusal, files_may_be_deleted| {
+            refusal.into_error(table, planned_on, files_may_be_deleted)
         }))
     }
 }

@@ -8,11 +8,12 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use iceberg::expr::Predicate;
 use iceberg::table::Table;
-use pulselake_ledger::Ledger;
+use pulselake_ledger::{Ledger, Restated};
 use pulselake_model::tables::LakeTable;
 use pulselake_read::{BytesRead, RowFilter, read_rows};
 
 use crate::lake::trusted_ledger;
+use crate::restate::restated_of;
 use crate::{Lake, LakeError};
 
 /// Rows as a scan gives them.
@@ -38,6 +39,11 @@ impl TableView {
         self.table
     }
 
+    /// The table as the iceberg crate has it.
+    pub fn loaded(&self) -> &Table {
+        &self.loaded
+    }
+
     /// The snapshot that is read; `None` for a table without a commit.
     pub fn snapshot_id(&self) -> Option<i64> {
         self.loaded.metadata().current_snapshot_id()
@@ -51,6 +57,14 @@ impl TableView {
     /// What the table had consumed; as [`Lake::ledger`].
     pub fn ledger(&self) -> Result<Option<Ledger>, LakeError> {
         trusted_ledger(self.table, self.loaded.metadata())
+    }
+
+    /// What restatements have added to the table, so far as this state has it.
+    ///
+    /// # Errors
+    /// Where the property can't be read.
+    pub fn restated(&self) -> Result<Restated, LakeError> {
+        restated_of(self.loaded.metadata())
     }
 
     /// As [`Lake::read`], of this state of the table.

@@ -8,7 +8,7 @@
 mod bounds;
 mod encoder;
 mod keyed;
-mod layout;
+pub(crate) mod layout;
 mod parquet_file;
 mod partition;
 mod properties;
@@ -82,7 +82,7 @@ impl TableWriter {
     }
 
     /// A writer for files of another layout, in the table `loaded`.
-    fn with_layout(
+    pub(crate) fn with_layout(
         lake: &Lake,
         loaded: &Table,
         layout: FileLayout,

@@ -14,6 +14,7 @@ pub mod change_recovery;
 pub mod decision;
 pub mod ranges;
 pub mod recovery;
+pub mod restated;
 pub mod rewind;
 pub mod state;
 
@@ -24,6 +25,7 @@ pub use ranges::OffsetRanges;
 pub use recovery::{
     LedgerHeads, PartitionPlan, RecoveryStop, SourceBounds, SourceFacts, plan_identity, plan_partition,
 };
+pub use restated::{RESTATED_PROPERTY, Restated};
 pub use rewind::rewound;
 pub use state::{Counts, LastSeen, Ledger, LedgerError, PartitionLedger, ReplayLedger};
 

@@ -1,13 +1,13 @@
 //! The guard of maintenance: it never changes what a table has consumed.
 //!
 //! A maintenance snapshot repeats its base's ledger in its summary and does not send the property: a commit of the
-//! stream that lands in between has moved both, and wins.
+//! stream that lands in between has moved both, and wins. What restatements have added goes with the ledger.
 
 use std::collections::HashMap;
 
 use iceberg::spec::TableMetadata;
-use pulselake_commit::{Guard, Judgement, Riders, nearest_summary_value};
-use pulselake_ledger::{AncestryVerdict, LedgerError, PROPERTY, judge_ancestry};
+use pulselake_commit::{Guard, Judgement, Riders, nearest_summary_value, value_beside};
+use pulselake_ledger::{AncestryVerdict, LedgerError, PROPERTY, RESTATED_PROPERTY, judge_ancestry};
 
 /// Table property that says that rows were folded: set once, never removed. An audit can't tell late from other events by
 /// their revision any more.
@@ -44,7 +44,9 @@ impl Guard for CarryLedger {
         }
         // Without a ledger in the ancestry the property is the truth: from now on a snapshot says it again.
         let carried = nearest.or(property).map(|text| (PROPERTY.to_string(), text.to_string()));
-        let summary: HashMap<String, String> = carried.into_iter().collect();
+        let restated = value_beside(base, PROPERTY, RESTATED_PROPERTY)
+            .map(|text| (RESTATED_PROPERTY.to_string(), text.to_string()));
+        let summary: HashMap<String, String> = carried.into_iter().chain(restated).collect();
         Ok(Judgement::Commit(Riders { properties: HashMap::new(), summary }))
     }
 }

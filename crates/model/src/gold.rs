@@ -2,6 +2,9 @@
 
 use crate::EventType;
 
+/// `source_partition` of the rows that a restatement adds: they come from no source.
+pub const RESTATED_PARTITION: i32 = -1;
+
 /// Additive counts of one video in one window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WindowCounters {

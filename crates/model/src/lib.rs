@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod cold;
 pub mod column_change;
 pub mod decisions;
 pub mod decoded;
@@ -26,6 +27,6 @@ pub use entity::Entity;
 pub use error_code::ErrorCode;
 pub use error_words::words_of;
 pub use event::EventType;
-pub use gold::{GoldFlush, GoldPosition, GoldRow, WindowCounters};
+pub use gold::{GoldFlush, GoldPosition, GoldRow, RESTATED_PARTITION, WindowCounters};
 pub use gold_counts::GoldCounts;
 pub use raw::{RawBatch, RawRecord};

@@ -68,6 +68,8 @@ pub fn invalid_events() -> SchemaRef {
 }
 
 /// Columns of `gold.rt_video_stats_1min`, in table order.
+///
+/// `source_partition` is [`crate::RESTATED_PARTITION`] in rows that a restatement adds, whose counts may be negative.
 pub fn gold_video_stats() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Arc::new(Schema::new(vec![

@@ -28,6 +28,22 @@ pub enum LakeTable {
     ActionQueue,
     /// `dims.rt_rule_quantile_baselines`: what the rules call much and little.
     RuleBaselines,
+    /// `silver.payload_fields`: the keys of the events' payloads, and what became of them.
+    PayloadFields,
+    /// `silver.fact_user_engagement`: one row per event, with its session and what was known of video and user.
+    EngagementFacts,
+    /// `gold.batch_video_daily`: one row per video and day.
+    BatchVideoDaily,
+    /// `gold.batch_quality_daily`: one row per category, bin of duration and day.
+    BatchQualityDaily,
+    /// `gold.session_health_daily`: one row per segment of users and day.
+    SessionHealthDaily,
+    /// `gold.creator_retention_weekly`: one row per cohort of creators, week since and day.
+    CreatorRetentionWeekly,
+    /// `gold.rt_batch_reconciliation`: one row per metric and day, real time against batch.
+    BatchReconciliation,
+    /// `qa.batch_runs`: one row per run of a batch job.
+    BatchRuns,
 }
 
 impl LakeTable {
@@ -35,7 +51,7 @@ impl LakeTable {
     pub const OF_EVENTS: [LakeTable; 3] = [Self::InvalidEventsContent, Self::RawEvents, Self::VideoStats1Min];
 
     /// Every table.
-    pub const ALL: [LakeTable; 13] = [
+    pub const ALL: [LakeTable; 21] = [
         Self::InvalidEventsContent,
         Self::RawEvents,
         Self::VideoStats1Min,
@@ -49,6 +65,14 @@ impl LakeTable {
         Self::RunManifest,
         Self::ActionQueue,
         Self::RuleBaselines,
+        Self::PayloadFields,
+        Self::EngagementFacts,
+        Self::BatchVideoDaily,
+        Self::BatchQualityDaily,
+        Self::SessionHealthDaily,
+        Self::CreatorRetentionWeekly,
+        Self::BatchReconciliation,
+        Self::BatchRuns,
     ];
 
     /// The tables of the generator's truth, in the order in which a run is appended to them.
@@ -57,9 +81,31 @@ impl LakeTable {
     /// The tables of decisions: what was decided, and what it was compared with.
     pub const OF_DECISIONS: [LakeTable; 2] = [Self::ActionQueue, Self::RuleBaselines];
 
+    /// The tables of the cold path, in the order of its jobs, and the log of their runs.
+    pub const OF_BATCH: [LakeTable; 8] = [
+        Self::PayloadFields,
+        Self::EngagementFacts,
+        Self::BatchVideoDaily,
+        Self::BatchQualityDaily,
+        Self::SessionHealthDaily,
+        Self::CreatorRetentionWeekly,
+        Self::BatchReconciliation,
+        Self::BatchRuns,
+    ];
+
     /// Whether a stream commits to it, with a ledger of what it has consumed.
     pub fn has_ledger(self) -> bool {
-        !Self::OF_QA.contains(&self) && !Self::OF_DECISIONS.contains(&self)
+        !Self::OF_QA.contains(&self) && !Self::OF_DECISIONS.contains(&self) && !Self::OF_BATCH.contains(&self)
+    }
+
+    /// Whether a batch job exchanges its partitions whole. To the log of runs, rows are only appended.
+    pub fn is_replaced(self) -> bool {
+        Self::OF_BATCH.contains(&self) && self != Self::BatchRuns
+    }
+
+    /// Whether it may have more columns than it was created with: those that its source has got since.
+    pub fn may_gain_columns(self) -> bool {
+        matches!(self, Self::DimensionHistory(_) | Self::Dimension(_) | Self::EngagementFacts)
     }
 
     /// The column whose value is in one row at most; for tables that are upserted by it.
@@ -74,7 +120,15 @@ impl LakeTable {
             | Self::DimensionHistory(_)
             | Self::ExpectedActions
             | Self::RunManifest
-            | Self::RuleBaselines => None,
+            | Self::RuleBaselines
+            | Self::PayloadFields
+            | Self::EngagementFacts
+            | Self::BatchVideoDaily
+            | Self::BatchQualityDaily
+            | Self::SessionHealthDaily
+            | Self::CreatorRetentionWeekly
+            | Self::BatchReconciliation
+            | Self::BatchRuns => None,
         }
     }
 
@@ -87,9 +141,16 @@ impl LakeTable {
     pub fn namespace(self) -> &'static str {
         match self {
             Self::InvalidEventsContent | Self::RawEvents | Self::InvalidChanges(_) => "bronze",
-            Self::VideoStats1Min | Self::ActionQueue => "gold",
+            Self::PayloadFields | Self::EngagementFacts => "silver",
+            Self::VideoStats1Min
+            | Self::ActionQueue
+            | Self::BatchVideoDaily
+            | Self::BatchQualityDaily
+            | Self::SessionHealthDaily
+            | Self::CreatorRetentionWeekly
+            | Self::BatchReconciliation => "gold",
             Self::DimensionHistory(_) | Self::Dimension(_) | Self::RuleBaselines => "dims",
-            Self::ExpectedActions | Self::RunManifest => "qa",
+            Self::ExpectedActions | Self::RunManifest | Self::BatchRuns => "qa",
         }
     }
 
@@ -115,6 +176,14 @@ impl LakeTable {
             Self::RunManifest => "qa.run_manifest",
             Self::ActionQueue => "gold.rt_action_queue",
             Self::RuleBaselines => "dims.rt_rule_quantile_baselines",
+            Self::PayloadFields => "silver.payload_fields",
+            Self::EngagementFacts => "silver.fact_user_engagement",
+            Self::BatchVideoDaily => "gold.batch_video_daily",
+            Self::BatchQualityDaily => "gold.batch_quality_daily",
+            Self::SessionHealthDaily => "gold.session_health_daily",
+            Self::CreatorRetentionWeekly => "gold.creator_retention_weekly",
+            Self::BatchReconciliation => "gold.rt_batch_reconciliation",
+            Self::BatchRuns => "qa.batch_runs",
         }
     }
 }

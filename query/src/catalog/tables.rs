@@ -30,14 +30,19 @@ pub struct QueryTables {
     lake: Lake,
     /// A session without the names of the query, which views are planned in.
     base: Arc<SessionState>,
-    loaded: Mutex<Loaded>,
+    loaded: Arc<Mutex<Loaded>>,
     listing: OnceLock<Listing>,
 }
 
 impl QueryTables {
     /// No table yet.
     pub fn new(lake: Lake, base: Arc<SessionState>) -> Self {
-        Self { lake, base, loaded: Mutex::default(), listing: OnceLock::new() }
+        Self { lake, base, loaded: Arc::default(), listing: OnceLock::new() }
+    }
+
+    /// The same tables, as they were loaded, for views that are planned in another session.
+    pub(crate) fn in_session(&self, base: Arc<SessionState>) -> Self {
+        Self { lake: self.lake.clone(), base, loaded: self.loaded.clone(), listing: OnceLock::new() }
     }
 
     pub(super) fn base(&self) -> &SessionState {

@@ -1,18 +1,24 @@
-//! SQL functions that DataFusion lacks, under the names and with the meaning that they have in Trino, so that one text of a
-//! view runs on both.
+//! SQL functions that DataFusion lacks, under the names and with the meaning that they have in Trino (or, where that lacks
+//! it too, in Spark), so that one text of a view runs on both.
 
 mod date_diff;
 mod json_extract_scalar;
 mod json_path;
+mod unix_micros;
 
 use datafusion::logical_expr::ScalarUDF;
 
 use date_diff::DateDiff;
 use json_extract_scalar::JsonExtractScalar;
+use unix_micros::UnixMicros;
 
 /// All of them, to be registered in every session.
 pub fn all() -> Vec<ScalarUDF> {
-    vec![ScalarUDF::from(JsonExtractScalar::default()), ScalarUDF::from(DateDiff::default())]
+    vec![
+        ScalarUDF::from(JsonExtractScalar::default()),
+        ScalarUDF::from(DateDiff::default()),
+        ScalarUDF::from(UnixMicros::default()),
+    ]
 }
 
 #[cfg(test)]

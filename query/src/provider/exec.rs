@@ -146,6 +146,7 @@ impl ExecutionPlan for LakeScan {
             deletes: self.deletes.clone(),
             partitions: self.partitions.len(),
             rows_left: self.reading.limit,
+            batch_rows: context.session_config().batch_size(),
             bytes_read: self.bytes_read.clone(),
             memory: MemoryConsumer::new(format!("LakeScan[{partition}]")).register(context.memory_pool()),
             metrics: BaselineMetrics::new(&self.metrics, partition),
@@ -185,6 +186,8 @@ struct PartitionReader {
     /// Of the whole scan: each accounts for its part of the deletes, which all share.
     partitions: usize,
     rows_left: Option<usize>,
+    /// Of a batch at most.
+    batch_rows: usize,
     bytes_read: BytesRead,
     memory: MemoryReservation,
     metrics: BaselineMetrics,
@@ -199,8 +202,8 @@ impl PartitionReader {
             }
             let Some(scan) = &mut self.current else {
                 let Some(file) = self.files.next() else { return Ok(None) };
-                let opening =
-                    open(&self.reading, file, &self.deletes, self.rows_left, self.bytes_read.clone());
+                let most_rows = self.batch_rows.min(self.rows_left.unwrap_or(usize::MAX));
+                let opening = open(&self.reading, file, &self.deletes, most_rows, self.bytes_read.clone());
                 self.current = Some(opening.await?);
                 self.files_read.add(1);
                 self.account()?;
@@ -235,19 +238,17 @@ impl PartitionReader {
     }
 }
 
-/// Opens one file; `rows_left` are wanted of it at most.
+/// Opens one file, to be read in batches of at most so many rows.
 async fn open(
     reading: &Reading,
     file: PlannedFile,
     deletes: &Deletes,
-    rows_left: Option<usize>,
+    most_rows: usize,
     counter: BytesRead,
 ) -> Result<FileScan> {
     let (schema, filter) = (reading.read_as.clone(), reading.filter.clone());
     let mut options = ScanOptions::default();
-    if let Some(rows) = rows_left {
-        options.batch_rows = options.batch_rows.min(rows);
-    }
+    options.batch_rows = options.batch_rows.min(most_rows);
     FileScan::open_where(&reading.table, &file, schema, deletes, filter, options, counter)
         .await
         .map_err(external)

@@ -17,6 +17,9 @@
 //! | `gold.late_events`, `gold.replayed_events` | Σ over rows with positive, negative revisions = late, replayed − duplicates |
 //! | `gold.grain_distinct` | (video_id, window_start, source_partition, revision) distinct |
 //! | `gold.windows_closed` | no row of a window beyond `closed_through`, but for replays |
+//! | `gold.restated` | Σ over rows of restatements, by column = what they say that they added |
+//! | `gold.restated_revisions` | their revisions are 1 to the number of restatements |
+//! | `gold.as_streamed` | a note where there are any: the other equations leave them out |
 //! | `gold.replay_complete` | gold has what bronze has by replay |
 //! | `recount.records` | bronze rows that gold has read = records − quarantined |
 //! | `recount.quarantined` | rejected records that gold has read = quarantined |
@@ -31,6 +34,7 @@
 
 mod gold;
 mod ledger;
+mod restated;
 mod stream;
 
 use std::collections::BTreeSet;
@@ -58,6 +62,7 @@ pub(crate) fn all_checks(ledgers: &Ledgers, evidence: &Evidence, marks: &Marks) 
             sources.iter().filter(|source| source.partition == partition).collect();
         checks.extend(gold::checks(ledgers, evidence, marks, partition, &of_it));
     }
+    checks.extend(restated::checks(evidence, marks));
     checks
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pulselake_generator::GeneratorConfig;
-use pulselake_ledger::{Counts, Ledger, OffsetRanges, PartitionLedger, ReplayLedger};
-use pulselake_model::{EventType, WindowCounters};
+use pulselake_ledger::{Counts, Ledger, OffsetRanges, PartitionLedger, ReplayLedger, Restated};
+use pulselake_model::{EventType, RESTATED_PARTITION, WindowCounters};
 
 use super::*;
 use crate::inspect::evidence::{BronzeRow, Collector, GoldRowSeen};
@@ -20,6 +20,8 @@ struct Case {
     bronze: Vec<(i64, i64, &'static str)>,
     quarantine: Vec<i64>,
     gold: Vec<(i64, i32, WindowCounters)>,
+    /// The same of restatements.
+    restated: Vec<(i64, i32, WindowCounters)>,
     /// Offsets with the event_id of offset 2.
     repeated_ids: Vec<i64>,
     marks: Marks,
@@ -70,6 +72,7 @@ impl Case {
                 (8, 9 * MINUTE_US, "{}"),
             ],
             quarantine: vec![3],
+            restated: Vec::new(),
             repeated_ids: vec![4],
             marks: Marks::default(),
             gold: vec![
@@ -87,9 +90,11 @@ impl Case {
 
     fn checks(&self) -> Vec<Check> {
         let mut collector = Collector::new(&self.ledgers);
-        for &(window_start_us, revision, counters) in &self.gold {
+        let of_stream = self.gold.iter().map(|row| (0, row));
+        let of_restatements = self.restated.iter().map(|row| (RESTATED_PARTITION, row));
+        for (partition, &(window_start_us, revision, counters)) in of_stream.chain(of_restatements) {
             collector.gold_row(&GoldRowSeen {
-                partition: 0,
+                partition,
                 video_id: "v",
                 window_start_us,
                 window_end_us: window_start_us + MINUTE_US,
@@ -155,6 +160,55 @@ fn a_gap_fails_where_the_source_has_none() {
     let bronze = case.ledgers.bronze.as_mut().unwrap().topics.get_mut("t").unwrap().get_mut(&0).unwrap();
     (bronze.counts.records, bronze.counts.gaps) = (8, 2);
     assert_eq!(case.failed(), ["bronze.gaps"]);
+}
+
+/// Two restatements: one window corrected twice, another once.
+fn restated() -> Case {
+    let mut case = Case::sound();
+    case.restated = vec![
+        (MINUTE_US, 1, counters(-2, 5)),
+        (MINUTE_US, 2, counters(1, 0)),
+        (3 * MINUTE_US, 2, counters(4, -1)),
+    ];
+    let sums = [("impressions", 3), ("watch_time_sum_ms", 4), ("likes", 0)];
+    case.marks.restated =
+        Restated { number: 2, sums: sums.map(|(column, sum)| (column.to_owned(), sum)).into() };
+    case
+}
+
+#[test]
+fn restatements_are_accounted_for_apart_from_the_stream() {
+    let mut case = restated();
+    assert_eq!(case.failed(), [] as [&str; 0]);
+    assert_eq!(case.with_status(Status::Note), ["bronze.gaps", "gold.as_streamed"]);
+    // Compaction folds them.
+    case.restated = vec![(MINUTE_US, 2, counters(-1, 5)), (3 * MINUTE_US, 2, counters(4, -1))];
+    assert_eq!(case.failed(), [] as [&str; 0]);
+    // An error of the stream does not hide behind them, whatever they add up to.
+    case.gold[0].2 = counters(2, 20);
+    assert_eq!(case.failed(), ["gold.events", "recount.differences", "recount.explained"]);
+}
+
+#[test]
+fn rows_that_no_restatement_knows_of_fail() {
+    for (change, expected) in [
+        (|case: &mut Case| case.restated[2].2 = counters(4, 0), &["gold.restated"][..]),
+        (|case| case.restated.truncate(2), &["gold.restated"]),
+        (|case| case.restated[2].1 = 3, &["gold.restated_revisions"]),
+        (|case| case.restated[0].1 = 0, &["gold.restated_revisions"]),
+        (|case| case.restated[0].1 = 2, &["gold.grain_distinct"]),
+        (|case| case.marks.restated = Restated::default(), &["gold.restated", "gold.restated_revisions"]),
+        (|case| case.restated.clear(), &["gold.restated"]),
+    ] as [(fn(&mut Case), &[&str]); 7]
+    {
+        let mut case = restated();
+        change(&mut case);
+        assert_eq!(case.failed(), expected);
+    }
+    let mut erased = restated();
+    erased.restated.truncate(2);
+    erased.marks.is_gold_erased = true;
+    assert_eq!(erased.failed(), [] as [&str; 0], "a video's rows are gone from restatements too");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! `config/pulselake.toml` explains each of them; `rules.rs` says what is allowed; tests hold the three together.
 
+mod batch;
 mod board;
 mod changes;
 mod decisions;
@@ -16,6 +17,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use batch::BatchSettings;
 pub use board::BoardSettings;
 pub use changes::ChangeSettings;
 pub use decisions::DecisionSettings;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// SQL over HTTP.
     pub query: QuerySettings,
+    /// The cold path.
+    pub batch: BatchSettings,
     /// Logging.
     pub log: LogSettings,
 }

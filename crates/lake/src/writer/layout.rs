@@ -1,8 +1,8 @@
 //! What the files of one writer have in common: their columns with the field ids of the table's schema, and whether they
 //! hold rows or equality deletes.
 //!
-//! Batches of the event stream have exactly the table's columns, which never change. Those of a dimension are matched by
-//! name to the schema that the table has now: it follows the source's, and a batch may be older than it.
+//! Batches of the event stream have exactly the table's columns, which never change. Those of other tables are matched by
+//! name to the schema that the table has now: a dimension's follows the source's, and a batch may be older than it.
 
 use std::sync::Arc;
 
@@ -113,11 +113,16 @@ pub(crate) fn field_id(field: &Field) -> Option<i32> {
     field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
 }
 
-/// Whether every value of type `found` is one of type `wanted`: Iceberg's promotions, and differences of name alone.
+/// Whether every value of type `found` is one of type `wanted`: Iceberg's promotions, and differences of name or layout alone.
 fn can_hold(wanted: &DataType, found: &DataType) -> bool {
-    use DataType::{Binary, Decimal128, Float32, Float64, Int32, Int64, LargeBinary, List, Timestamp};
+    use DataType::{
+        Binary, BinaryView, Decimal128, Float32, Float64, Int32, Int64, LargeBinary, LargeUtf8, List,
+        Timestamp, Utf8, Utf8View,
+    };
     match (wanted, found) {
-        (Int64, Int32) | (Float64, Float32) | (LargeBinary, Binary) => true,
+        (Int64, Int32) | (Float64, Float32) => true,
+        // The same values in other buffers: what queries come up with.
+        (LargeBinary, Binary | BinaryView) | (Utf8, Utf8View | LargeUtf8) => true,
         (Decimal128(digits, scale), Decimal128(found_digits, found_scale)) => {
             scale == found_scale && digits >= found_digits
         }

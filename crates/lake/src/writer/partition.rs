@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
+use arrow::array::{Array, Date32Array, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use iceberg::spec::{Literal, Struct, Transform};
 use iceberg::transform::{BoxedTransformFunction, create_transform_function};
 use pulselake_model::tables::LakeTable;
@@ -21,18 +21,37 @@ const DAY_US: i64 = 24 * HOUR_US;
 /// A partition's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartitionKey {
-    /// Hours or days since the epoch; 0 for tables that are not partitioned by time.
+    /// Hours or days since the epoch; 0 for tables that are not partitioned by time or date.
     pub time: i32,
     /// Bucket of the key; 0 for tables without buckets.
     pub bucket: i32,
+}
+
+/// How a column says in which hour or day a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TimeUnit {
+    /// The hour of a timestamp.
+    Hour,
+    /// The day of a timestamp.
+    Day,
+    /// The date itself.
+    Date,
+}
+
+impl TimeUnit {
+    fn length_us(self) -> i64 {
+        match self {
+            Self::Hour => HOUR_US,
+            Self::Day | Self::Date => DAY_US,
+        }
+    }
 }
 
 /// Splits batches of one table.
 #[derive(Debug)]
 pub struct Partitioner {
     table: LakeTable,
-    /// Column and length of a partition, microseconds.
-    time: Option<(usize, i64)>,
+    time: Option<(usize, TimeUnit)>,
     bucket: Option<(usize, BoxedTransformFunction)>,
 }
 
@@ -50,8 +69,11 @@ impl Partitioner {
         for (column, _, transform) in tables::partition_fields(table) {
             let index = schema.index_of(column).map_err(|error| bad(error.to_string()))?;
             match transform {
-                Transform::Hour => time = Some((index, HOUR_US)),
-                Transform::Day => time = Some((index, DAY_US)),
+                Transform::Hour => time = Some((index, TimeUnit::Hour)),
+                Transform::Day => time = Some((index, TimeUnit::Day)),
+                Transform::Identity if *schema.field(index).data_type() == DataType::Date32 => {
+                    time = Some((index, TimeUnit::Date));
+                }
                 Transform::Bucket(_) => {
                     let function = create_transform_function(transform)
                         .map_err(LakeError::iceberg("partition", table.full_name()))?;
@@ -65,9 +87,9 @@ impl Partitioner {
 
     /// The partition tuple, in the order of the table's partition spec.
     pub(crate) fn tuple(&self, key: PartitionKey) -> Struct {
-        let time = self.time.map(|(_, unit_us)| match unit_us {
-            DAY_US => Literal::date(key.time),
-            _ => Literal::int(key.time),
+        let time = self.time.map(|(_, unit)| match unit {
+            TimeUnit::Day | TimeUnit::Date => Literal::date(key.time),
+            TimeUnit::Hour => Literal::int(key.time),
         });
         let bucket = self.bucket.as_ref().map(|_| Literal::int(key.bucket));
         Struct::from_iter(time.into_iter().chain(bucket).map(Some))
@@ -76,7 +98,7 @@ impl Partitioner {
     /// The partition's directory under `data/`, as Iceberg's own writers name it (the crate writes hours as numbers);
     /// empty for a table without partitions.
     pub(crate) fn directory(&self, key: PartitionKey) -> String {
-        let unit_us = self.time.map_or(DAY_US, |(_, unit_us)| unit_us);
+        let unit_us = self.time.map_or(DAY_US, |(_, unit)| unit.length_us());
         let start = i64::from(key.time)
             .checked_mul(unit_us)
             .and_then(chrono::DateTime::<chrono::Utc>::from_timestamp_micros);
@@ -95,13 +117,19 @@ impl Partitioner {
     /// The parts of `batch`, each of one partition; rows of a partition keep their order.
     pub fn split(&self, batch: &RecordBatch) -> Result<Vec<(PartitionKey, RecordBatch)>, LakeError> {
         let buckets = self.buckets(batch)?;
-        let Some((time_column, unit_us)) = self.time else {
+        let Some((time_column, unit)) = self.time else {
             let Some(buckets) = buckets else {
                 return Ok(vec![(PartitionKey { time: 0, bucket: 0 }, batch.clone())]);
             };
             let keys = buckets.values().iter().map(|&bucket| PartitionKey { time: 0, bucket });
             return self.gather(batch, keys);
         };
+        if unit == TimeUnit::Date {
+            // No table has dates and buckets.
+            let keys = self.dates(batch, time_column)?.values().iter();
+            return self.gather(batch, keys.map(|&time| PartitionKey { time, bucket: 0 }));
+        }
+        let unit_us = unit.length_us();
         let values = self.times(batch, time_column)?.values();
         let Some(buckets) = buckets else {
             if let Some(time) = single_unit(values, unit_us) {
@@ -127,6 +155,14 @@ impl Partitioner {
             .get(column)
             .and_then(|values| values.as_any().downcast_ref::<TimestampMicrosecondArray>())
             .ok_or_else(|| self.bad("the time column is not a timestamp in microseconds"))
+    }
+
+    fn dates<'a>(&self, batch: &'a RecordBatch, column: usize) -> Result<&'a Date32Array, LakeError> {
+        batch
+            .columns()
+            .get(column)
+            .and_then(|values| values.as_any().downcast_ref::<Date32Array>())
+            .ok_or_else(|| self.bad("the date column is not a date"))
     }
 
     fn buckets(&self, batch: &RecordBatch) -> Result<Option<Int32Array>, LakeError> {

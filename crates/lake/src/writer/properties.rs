@@ -66,7 +66,7 @@ fn statistics(table: LakeTable, field: &Field) -> EnabledStatistics {
     if tables::without_bounds(field.name()) || bounds_without_statistics(table, field) {
         return EnabledStatistics::None;
     }
-    match is_nearly_sorted(field) {
+    match is_nearly_sorted(table, field) {
         true => EnabledStatistics::Page,
         false => EnabledStatistics::Chunk,
     }
@@ -78,7 +78,7 @@ fn encoding_without_dictionary(table: LakeTable, field: &Field) -> Option<Encodi
         // Zstandard passes over a repetition faster than a dictionary looks one value up, and leaves nothing of it either.
         return Some(Encoding::PLAIN);
     }
-    if is_nearly_sorted(field) {
+    if is_nearly_sorted(table, field) {
         // Differences take a fraction of what a dictionary does, and cost less.
         return Some(Encoding::DELTA_BINARY_PACKED);
     }
@@ -86,7 +86,11 @@ fn encoding_without_dictionary(table: LakeTable, field: &Field) -> Option<Encodi
     is_high_entropy(table, field.name()).then_some(Encoding::PLAIN)
 }
 
-fn is_nearly_sorted(field: &Field) -> bool {
+fn is_nearly_sorted(table: LakeTable, field: &Field) -> bool {
+    if table == LakeTable::EngagementFacts && field.name() == "upload_time" {
+        // Of the event's video: a value of few that come again and again, in no order.
+        return false;
+    }
     matches!(field.data_type(), DataType::Timestamp(..)) || field.name() == "source_offset"
 }
 
@@ -109,5 +113,6 @@ fn is_high_entropy(table: LakeTable, column: &str) -> bool {
             | "invalid_event_id"
             | "raw_value"
             | "version_hash"
+            | "session_id"
     )
 }

@@ -128,6 +128,24 @@ impl TablePolicy {
         }
     }
 
+    /// `silver.fact_user_engagement`: by day, written whole by a batch job; what an erasure leaves small is packed.
+    pub fn engagement_facts() -> Self {
+        Self {
+            without_dictionary: columns(&[
+                "event_id",
+                "user_id",
+                "session_id",
+                "header_extra_json",
+                "event_timestamp",
+                "session_started_at",
+                "ingested_at",
+                "source_offset",
+            ]),
+            without_bounds: columns(&["event_id", "session_id", "header_extra_json"]),
+            ..Self::plain()
+        }
+    }
+
     /// `gold.rt_video_stats_1min`: sorted by video, the revisions of a window folded into one row. A day is closed when
     /// corrections of its last window are no longer accepted.
     pub fn video_stats() -> Self {
@@ -186,6 +204,7 @@ impl TablePolicy {
         match full_name {
             "bronze.raw_events" => Self::raw_events(),
             "gold.rt_video_stats_1min" => Self::video_stats(),
+            "silver.fact_user_engagement" => Self::engagement_facts(),
             "dims.dim_videos" => Self::dimension("video_id"),
             "dims.dim_users" => Self::dimension("user_id"),
             "dims.dim_videos_history" => Self::dimension_history("video_id"),

@@ -5,7 +5,7 @@
 //! - rows whose `user_id` (or `video_id`) is the id, in every table that has the column, whether or not a delete hides
 //!   them; equality deletes that name the id go with all files they apply to;
 //! - rejected records whose bytes mention the id as a JSON value; with [`TextSearch::Everywhere`] events too whose body
-//!   does.
+//!   does, in silver as in bronze. There a sample of such a value is erased from what is known of the bodies' fields.
 //!
 //! What to know:
 //! - A snapshot from before still leads to the old files. [`EraseSettings::expire_now`] expires those at once (readers of
@@ -16,6 +16,7 @@
 //!   `max_rounds` allows.
 //! - Other columns that name users are not searched: `creator_id` of a video stays, with the video.
 //! - Gold holds no users, and keeps counting their events. A video's rows leave gold as well.
+//! - A batch job that read before the erasure and commits after it brings rows back into silver: erase again.
 //! - Erased rows of bronze are gaps in the source offsets: [`ERASED_PROPERTY`] says how many an audit has to expect for
 //!   each partition.
 //! - Each commit says in its summary ([`ERASURE_SUMMARY`]) that somebody was erased, by a hash, never by the id.
@@ -98,7 +99,7 @@ pub async fn erase(
     };
     for table in tools.catalog.list_tables().await? {
         let outcome = match tools.catalog.load_existing(&table).await {
-            Ok(loaded) => match Target::of(loaded.metadata(), subject, settings.texts) {
+            Ok(loaded) => match Target::of(&table, loaded.metadata(), subject, settings.texts) {
                 None => continue,
                 Some(target) => {
                     TableErasure { tools, table: &table, subject, settings, who, target, progress }

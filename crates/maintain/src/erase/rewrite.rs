@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{filter_record_batch, not};
+use arrow::compute::{filter_record_batch, not, nullif};
 use arrow::datatypes::SchemaRef;
 use iceberg::arrow::{RecordBatchPartitionSplitter, schema_to_arrow_schema};
 use iceberg::spec::{DataContentType, DataFile, PartitionKey};
@@ -49,6 +49,8 @@ pub(super) struct Rewriter<'a> {
     schema: SchemaRef,
     /// For each searched column its place in `schema`.
     places: Vec<Option<usize>>,
+    /// The place of the column that becomes NULL instead.
+    blanked: Option<usize>,
     locations: DefaultLocationGenerator,
 }
 
@@ -58,8 +60,9 @@ impl<'a> Rewriter<'a> {
         let schema = Arc::new(schema_to_arrow_schema(table.metadata().current_schema()).map_err(failed())?);
         let place = |id| schema.fields().iter().position(|field| id_of(field) == Some(id));
         let places = target.columns.iter().map(|column| place(column.field_id)).collect();
+        let blanked = target.blanked.and_then(place);
         let locations = DefaultLocationGenerator::new(table.metadata()).map_err(failed())?;
-        Ok(Self { table, target, schema, places, locations })
+        Ok(Self { table, target, schema, places, blanked, locations })
     }
 
     /// Writes `planned` anew into `result`. On an error `result` names what was finished.
@@ -83,7 +86,11 @@ impl<'a> Rewriter<'a> {
             let erased = self.target.matches(&batch, &self.places);
             result.rows_erased += erased.true_count() as u64;
             count_rows(&mut result.counts, &batch, &erased);
-            let kept = without(&batch, &erased).map_err(|error| self.failed(planned, &error.to_string()))?;
+            let kept = match self.blanked {
+                Some(place) => blanked(&batch, place, &erased),
+                None => without(&batch, &erased),
+            };
+            let kept = kept.map_err(|error| self.failed(planned, &error.to_string()))?;
             if kept.num_rows() > 0 {
                 sink.write(&kept).await?;
             }
@@ -102,6 +109,17 @@ fn without(batch: &RecordBatch, erased: &BooleanArray) -> Result<RecordBatch, ar
         return Ok(batch.clone());
     }
     filter_record_batch(batch, &not(erased)?)
+}
+
+/// The batch with NULL in the column at `place`, an optional one, of the rows that `erased` marks.
+fn blanked(
+    batch: &RecordBatch,
+    place: usize,
+    erased: &BooleanArray,
+) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let mut columns = batch.columns().to_vec();
+    columns[place] = nullif(&columns[place], erased)?;
+    RecordBatch::try_new(batch.schema(), columns)
 }
 
 /// The files that one old file becomes: one, or one for each partition where the partition spec has changed since.

@@ -2,6 +2,7 @@
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::DataType;
+use iceberg::TableIdent;
 use iceberg::spec::{
     DataFile, Datum, Literal, PartitionSpec, PrimitiveType, Schema, TableMetadata, Transform, Type,
 };
@@ -23,12 +24,49 @@ pub enum TextSearch {
 
 const QUARANTINE_TEXTS: [&str; 1] = ["raw_value"];
 const EVENT_TEXTS: [&str; 2] = ["payload_json", "header_extra_json"];
+/// Events with the values of their bodies in columns.
+const FACTS: (&str, &str) = ("silver", "fact_user_engagement");
+/// Its texts that are not out of the body: ids, words of ours, and what the dimensions say.
+const FACTS_BESIDE_THE_BODY: [&str; 12] = [
+    "event_id",
+    "video_id",
+    "user_id",
+    "event_type",
+    "schema_version",
+    "session_id",
+    "category",
+    "region",
+    "creator_id",
+    "video_status",
+    "user_segment",
+    "user_country",
+];
+/// What is known of the bodies' fields: a row stays, its sample of a value goes.
+const PAYLOAD_FIELDS: (&str, &str) = ("silver", "payload_fields");
+const SAMPLE: &str = "sample";
+
+/// How a column is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SearchedAs {
+    /// It is the id.
+    Id,
+    /// It mentions the id as a JSON value.
+    Json,
+    /// It is the id, or JSON that mentions it: one value of a body.
+    Value,
+}
 
 /// A column that is searched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Column {
     pub field_id: i32,
-    pub is_text: bool,
+    pub searched_as: SearchedAs,
+}
+
+impl Column {
+    fn is_id(&self) -> bool {
+        self.searched_as == SearchedAs::Id
+    }
 }
 
 /// What is searched in a table, and for what.
@@ -37,15 +75,22 @@ pub(super) struct Target {
     bound: Datum,
     finder: MentionFinder,
     pub columns: Vec<Column>,
+    /// The column that becomes NULL in rows with the id, which stay; `None` where such rows go.
+    pub blanked: Option<i32>,
 }
 
 impl Target {
     /// What concerns `subject` in the table; `None` where it has no such column.
-    pub(super) fn of(metadata: &TableMetadata, subject: &Subject, texts: TextSearch) -> Option<Self> {
+    pub(super) fn of(
+        table: &TableIdent,
+        metadata: &TableMetadata,
+        subject: &Subject,
+        texts: TextSearch,
+    ) -> Option<Self> {
         let mut columns: Vec<Column> = Vec::new();
         // A column that was dropped since is still in old files; they are written anew without it.
         for schema in std::iter::once(metadata.current_schema()).chain(metadata.schemas_iter()) {
-            for column in columns_of(schema, subject, texts) {
+            for column in columns_of(table, schema, subject, texts) {
                 if columns.iter().all(|known| known.field_id != column.field_id) {
                     columns.push(column);
                 }
@@ -55,6 +100,9 @@ impl Target {
             id: subject.id().to_string(),
             bound: Datum::string(subject.id()),
             finder: MentionFinder::new(subject.id()),
+            blanked: is_table(table, PAYLOAD_FIELDS)
+                .then(|| metadata.current_schema().field_id_by_name(SAMPLE))
+                .flatten(),
             columns,
         })
     }
@@ -62,7 +110,7 @@ impl Target {
     /// Whether the file can hold the id, by its partition and its bounds alone.
     pub(super) fn may_be_in(&self, file: &DataFile, spec: Option<&PartitionSpec>) -> bool {
         self.columns.iter().any(|column| {
-            column.is_text || (self.fits_bounds(file, column) && self.fits_partition(file, spec, column))
+            !column.is_id() || (self.fits_bounds(file, column) && self.fits_partition(file, spec, column))
         })
     }
 
@@ -97,7 +145,7 @@ impl Target {
 
     /// Whether a bound names the id itself.
     pub(super) fn is_bound_of(&self, file: &DataFile) -> bool {
-        self.columns.iter().filter(|column| !column.is_text).any(|column| {
+        self.columns.iter().filter(|column| column.is_id()).any(|column| {
             let bounds = [file.lower_bounds(), file.upper_bounds()];
             bounds.iter().any(|by_column| by_column.get(&column.field_id) == Some(&self.bound))
         })
@@ -106,7 +154,7 @@ impl Target {
     /// Whether a delete file with these key columns may hold the id.
     pub(super) fn is_key_of(&self, file: &DataFile) -> bool {
         let keys = file.equality_ids().unwrap_or_default();
-        self.columns.iter().any(|column| !column.is_text && keys.contains(&column.field_id))
+        self.columns.iter().any(|column| column.is_id() && keys.contains(&column.field_id))
     }
 
     /// Which rows hold the id. `places`: for each searched column, its place in the batch; `None` where the file lacks
@@ -117,9 +165,11 @@ impl Target {
             let Some(place) = place else { continue };
             let array = batch.column(*place).as_ref();
             for (row, is_found) in found.iter_mut().enumerate() {
-                let is_here = bytes_at(array, row).is_some_and(|bytes| match column.is_text {
-                    true => self.finder.is_in(bytes),
-                    false => bytes == self.id.as_bytes(),
+                let is_id = |bytes: &[u8]| bytes == self.id.as_bytes();
+                let is_here = bytes_at(array, row).is_some_and(|bytes| match column.searched_as {
+                    SearchedAs::Id => is_id(bytes),
+                    SearchedAs::Json => self.finder.is_in(bytes),
+                    SearchedAs::Value => is_id(bytes) || self.finder.is_in(bytes),
                 });
                 *is_found |= is_here;
             }
@@ -128,20 +178,33 @@ impl Target {
     }
 }
 
-fn columns_of(schema: &Schema, subject: &Subject, texts: TextSearch) -> Vec<Column> {
-    let texts: &[&[&str]] = match texts {
-        TextSearch::Quarantine => &[&QUARANTINE_TEXTS],
-        TextSearch::Everywhere => &[&QUARANTINE_TEXTS, &EVENT_TEXTS],
-    };
+fn is_table(table: &TableIdent, (namespace, name): (&str, &str)) -> bool {
+    table.name() == name && table.namespace().to_url_string() == namespace
+}
+
+fn columns_of(table: &TableIdent, schema: &Schema, subject: &Subject, texts: TextSearch) -> Vec<Column> {
+    let is_everywhere = texts == TextSearch::Everywhere;
+    let (is_facts, is_fields) = (is_table(table, FACTS), is_table(table, PAYLOAD_FIELDS));
     let mut columns = Vec::new();
     for field in schema.as_struct().fields() {
-        let Type::Primitive(primitive) = field.field_type.as_ref() else { continue };
-        let is_id = field.name == subject.column() && *primitive == PrimitiveType::String;
-        let is_text = texts.iter().any(|names| names.contains(&field.name.as_str()))
-            && matches!(primitive, PrimitiveType::String | PrimitiveType::Binary);
-        if is_id || is_text {
-            columns.push(Column { field_id: field.id, is_text });
-        }
+        let name = field.name.as_str();
+        let searched_as = match field.field_type.as_ref() {
+            Type::Primitive(PrimitiveType::String) if name == subject.column() => SearchedAs::Id,
+            Type::Primitive(PrimitiveType::String | PrimitiveType::Binary)
+                if QUARANTINE_TEXTS.contains(&name) || is_everywhere && EVENT_TEXTS.contains(&name) =>
+            {
+                SearchedAs::Json
+            }
+            Type::Primitive(PrimitiveType::String)
+                if is_everywhere
+                    && (is_facts && !FACTS_BESIDE_THE_BODY.contains(&name)
+                        || is_fields && name == SAMPLE) =>
+            {
+                SearchedAs::Value
+            }
+            _ => continue,
+        };
+        columns.push(Column { field_id: field.id, searched_as });
     }
     columns
 }
@@ -182,16 +245,21 @@ mod tests {
             .unwrap()
     }
 
+    fn table(namespace: &str, name: &str) -> TableIdent {
+        TableIdent::from_strs([namespace, name]).unwrap()
+    }
+
     fn target(texts: TextSearch) -> Target {
         let subject = Subject::User("m".to_string());
         Target {
             id: "m".to_string(),
             bound: Datum::string("m"),
             finder: MentionFinder::new("m"),
-            columns: columns_of(&schema(), &subject, texts)
+            columns: columns_of(&table("bronze", "raw_events"), &schema(), &subject, texts)
                 .into_iter()
                 .filter(|column| column.field_id != 3)
                 .collect(),
+            blanked: None,
         }
     }
 
@@ -215,13 +283,44 @@ mod tests {
 
     #[test]
     fn columns_by_subject_and_search() {
-        let ids = |subject: &Subject, texts| {
-            columns_of(&schema(), subject, texts).iter().map(|column| column.field_id).collect::<Vec<_>>()
+        let bronze = table("bronze", "raw_events");
+        let ids = |subject: &Subject, texts| -> Vec<i32> {
+            columns_of(&bronze, &schema(), subject, texts).iter().map(|column| column.field_id).collect()
         };
         let (user, video) = (Subject::User("m".to_string()), Subject::Video("m".to_string()));
         assert_eq!(ids(&user, TextSearch::Quarantine), [1, 3]);
         assert_eq!(ids(&user, TextSearch::Everywhere), [1, 2, 3]);
         assert_eq!(ids(&video, TextSearch::Quarantine), [3]);
+    }
+
+    #[test]
+    fn in_silver_the_values_of_bodies_are_searched_and_what_is_beside_them_is_not() {
+        let names = ["user_id", "creator_id", "device_os", "header_extra_json", "friend", "sample"];
+        let fields = names.iter().zip(1..).map(|(name, id)| {
+            NestedField::optional(id, *name, Type::Primitive(PrimitiveType::String)).into()
+        });
+        let schema = Schema::builder().with_fields(fields).build().unwrap();
+        let user = Subject::User("m".to_string());
+        let found = |name: &str, texts| -> Vec<(&str, SearchedAs)> {
+            let columns = columns_of(&table("silver", name), &schema, &user, texts);
+            columns.iter().map(|column| (names[column.field_id as usize - 1], column.searched_as)).collect()
+        };
+        use SearchedAs::{Id, Json, Value};
+        assert_eq!(found("fact_user_engagement", TextSearch::Quarantine), [("user_id", Id)]);
+        assert_eq!(
+            found("fact_user_engagement", TextSearch::Everywhere),
+            [
+                ("user_id", Id),
+                ("device_os", Value),
+                ("header_extra_json", Json),
+                ("friend", Value),
+                ("sample", Value)
+            ]
+        );
+        assert_eq!(
+            found("payload_fields", TextSearch::Everywhere),
+            [("user_id", Id), ("header_extra_json", Json), ("sample", Value)]
+        );
     }
 
     #[test]

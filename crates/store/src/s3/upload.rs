@@ -183,7 +183,7 @@ impl S3FileWrite {
     async fn give_up(&mut self) {
         self.buffer = PutPayloadMut::new();
         let Some(upload) = self.parts.upload.take() else { return };
-        let on_their_way = std::mem::replace(&mut self.parts.on_their_way, JoinSet::new());
+        let on_their_way = std::mem::take(&mut self.parts.on_their_way);
         // On the runtime of the connections, so that it is done also where the caller gives up waiting.
         let aborting = self.parts.runtime.spawn(abort(self.place.clone(), upload, on_their_way));
         drop(aborting.await);
@@ -233,7 +233,7 @@ impl Drop for S3FileWrite {
         if self.state == State::Closed {
             return;
         }
-        let on_their_way = std::mem::replace(&mut self.parts.on_their_way, JoinSet::new());
+        let on_their_way = std::mem::take(&mut self.parts.on_their_way);
         self.parts.runtime.spawn(abort(self.place.clone(), upload, on_their_way));
     }
 }
