@@ -1,6 +1,7 @@
 """Statements to a Trino server over its HTTP protocol, by Python's own library alone."""
 
 import base64
+import http.client
 import json
 import time
 import urllib.error
@@ -63,7 +64,8 @@ class Trino:
             except urllib.error.HTTPError as error:
                 if error.code not in (502, 503, 504) or attempt == tries:
                     raise SystemExit(f"{self.url} answered {error.code}: {error.read(2_000).decode('utf-8', 'replace')}") from None
-            except OSError as error:
+            # An answer that was cut off, or is empty, counts as lost.
+            except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
                 if attempt == tries:
                     raise SystemExit(f"{self.url} does not answer: {error}") from None
             time.sleep(0.1 * 2**attempt)
