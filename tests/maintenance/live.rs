@@ -20,9 +20,9 @@ const HASTE: [&str; 11] = [
     "maintenance.orphan_min_age_ms=3600000",
     "maintenance.cpu_share_percent=100",
     "bronze.commit_interval_ms=1000",
-    // Each commit of gold makes a file in each of its 16 buckets.
-    "gold.collect_wait_ms=3000",
-    "gold.correction_interval_ms=3000",
+    // Each commit of gold makes a file in each of its 16 buckets, and a slow machine needs long for hundreds of them.
+    "gold.collect_wait_ms=10000",
+    "gold.correction_interval_ms=10000",
 ];
 /// Commits of bronze for which the engine is watched, without maintenance and with it.
 const COMMITS: usize = 12;

@@ -3,7 +3,7 @@
     run_tests.py [--lanes N] [CARGO-OPTION…]          (such as --benches --examples: compiled too, not run)
 
 `cargo test` runs one test program after the other, and most of ours spend their time waiting: for a broker, a commit, a process that was
-killed. Here N programs (3, or PULSELAKE_TEST_LANES) run side by side, the slowest of the last run first; each in its package's directory as cargo does it, its
+killed. Here N programs (2, or PULSELAKE_TEST_LANES) run side by side, the slowest of the last run first; each in its package's directory as cargo does it, its
 output in one piece when it ends. Doc tests are not among them. The exit code is 0 only when every program's is.
 
 Programs share nothing but the machine and the services that the environment names: their topics, buckets and databases have names of
@@ -123,7 +123,7 @@ def build(cargo_options: list[str]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="run the workspace's test programs several at a time")
-    parser.add_argument("--lanes", type=int, default=int(os.environ.get("PULSELAKE_TEST_LANES", "3")))
+    parser.add_argument("--lanes", type=int, default=int(os.environ.get("PULSELAKE_TEST_LANES", "2")))
     parser.add_argument("--durations", type=Path, default=Path(__file__).with_name("test_durations.json"))
     parser.add_argument("--remember", action="store_true", help="write what this run measured into the file of durations")
     arguments, cargo_options = parser.parse_known_args()

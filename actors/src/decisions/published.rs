@@ -83,7 +83,7 @@ impl Published {
 }
 
 /// The baseline that was published for `rule_version` and is in force at `at_us` (microseconds), and where it comes from; `None`
-/// where there is none.
+/// where there is none, or no such table.
 ///
 /// # Errors
 /// When the table can't be read, or its rows contradict each other.
@@ -92,6 +92,9 @@ pub async fn published_baseline(
     rule_version: &str,
     at_us: i64,
 ) -> Result<Option<(Baseline, String)>, PublishedError> {
+    if !lake.existing_tables().await?.contains(&TABLE) {
+        return Ok(None);
+    }
     let mut published = Published::default();
     published.look(lake, rule_version, at_us).await?;
     Ok(published.baseline)

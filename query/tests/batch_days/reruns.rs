@@ -143,9 +143,9 @@ async fn the_program_says_what_it_does() {
     ]);
     assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
     let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
-    assert_eq!(report["steps"][1]["job"], "fact_user_engagement");
-    assert_eq!(report["steps"][1]["ran"]["rows_out"], 20);
-    assert_eq!(report["steps"][1]["ran"]["status"], "done");
+    assert_eq!(report["steps"][2]["job"], "fact_user_engagement");
+    assert_eq!(report["steps"][2]["ran"]["rows_out"], 20);
+    assert_eq!(report["steps"][2]["ran"]["status"], "done");
     assert!(
         text(&run.stderr).contains("2026-02-08 fact_user_engagement: 20 rows in "),
         "{}",
