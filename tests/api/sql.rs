@@ -50,7 +50,10 @@ fn queries_are_answered_and_errors_passed_on() {
         ("SELEKT 1", "bad_sql"),
         ("SELECT nothing FROM bronze.raw_events", "bad_sql"),
         ("DELETE FROM bronze.raw_events", "read_only"),
-        ("SELECT max(a.event_id || b.event_id) FROM bronze.raw_events a, bronze.raw_events b", "timeout"),
+        (
+            "SELECT max(a.event_id || b.event_id || c.event_id) FROM bronze.raw_events a, bronze.raw_events b, bronze.raw_events c",
+            "timeout",
+        ),
     ] {
         let (status, answer) = sql(&demo, text);
         assert!((400..600).contains(&status), "{text}: {status}");
