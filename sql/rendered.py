@@ -8,7 +8,8 @@ import argparse
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -125,6 +126,28 @@ def days_of(chosen: argparse.Namespace, options: argparse.ArgumentParser) -> lis
         if days:
             return days
     options.error("give --date DAY, or --from DAY --to DAY, the earlier one first")
+
+
+def run_days(
+    chosen: argparse.Namespace,
+    dialect: str,
+    days: list[str],
+    make_target: Callable[[Statement, str], None],
+    run: Callable[[Statement], int],
+) -> None:
+    """Runs every statement of the days; one line of JSON for each says what it wrote.
+
+    `run` gives the rows that it wrote. `make_target` makes a table that stands beside the one of that name, for a comparison.
+    """
+    prefix = chosen.target_namespace_prefix
+    for day in days:
+        for statement in statements_for(chosen, dialect, day):
+            if prefix:
+                make_target(statement, statement.target.removeprefix(prefix))
+            started = time.monotonic()
+            rows = run(statement)
+            told = {"job": statement.job, "date": statement.date, "target": statement.target, "rows": rows}
+            print(json.dumps(told | {"seconds": round(time.monotonic() - started, 3)}), flush=True)
 
 
 def statements_for(chosen: argparse.Namespace, dialect: str, day: str) -> list[Statement]:

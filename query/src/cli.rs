@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use pulselake_config::ConfigError;
+use pulselake_config::{ConfigError, Settings};
 use pulselake_place::{Flags, SettingsArgs, lake_settings};
 use pulselake_query::output::OutputFormat;
 use pulselake_query::views::command::ViewsCommand;
@@ -61,9 +61,8 @@ struct ResourceArgs {
 }
 
 impl ResourceArgs {
-    fn engine(&self, from: &SettingsArgs) -> Result<EngineSettings, ConfigError> {
-        let settings = from.load(Flags::default())?;
-        let mut engine = EngineSettings::new(lake_settings(&settings)?);
+    fn engine(&self, settings: &Settings) -> Result<EngineSettings, ConfigError> {
+        let mut engine = EngineSettings::new(lake_settings(settings)?);
         engine.memory_bytes = usize::try_from(self.memory_mib << 20).unwrap_or(usize::MAX);
         engine.spill_directory.clone_from(&self.spill_dir);
         engine.spill_bytes = self.spill_mib << 20;
@@ -104,7 +103,7 @@ const SHOWN_ROWS: u64 = 1_000;
 
 impl SqlArgs {
     pub(crate) fn engine(&self) -> Result<EngineSettings, ConfigError> {
-        self.resources.engine(&self.from)
+        self.resources.engine(&self.from.load(Flags::default())?)
     }
 
     pub(crate) fn limits(&self) -> QueryLimits {
@@ -153,7 +152,7 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     pub(crate) fn engine(&self) -> Result<EngineSettings, ConfigError> {
-        self.resources.engine(&self.from)
+        self.resources.engine(&self.from.load(Flags::default())?)
     }
 
     pub(crate) fn limits(&self) -> QueryLimits {

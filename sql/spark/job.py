@@ -8,14 +8,13 @@ of the table that it was working on. One line of JSON for each statement says wh
 """
 
 import argparse
-import json
-import time
+from functools import partial
 
 from pyspark.sql import DataFrame, DataFrameWriterV2, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.functions import partitioning
 
-from rendered import Statement, add_arguments, days_of, statements_for
+from rendered import Statement, add_arguments, days_of, run_days
 
 def start_session(catalog: str) -> SparkSession:
     """The session that spark-submit configures, in UTC and with `catalog` as the current one."""
@@ -66,15 +65,7 @@ def main() -> None:
     chosen = options.parse_args()
     days = days_of(chosen, options)
     session = start_session(chosen.catalog)
-    prefix = chosen.target_namespace_prefix
-    for day in days:
-        for statement in statements_for(chosen, "spark", day):
-            if prefix:
-                make_target(session, statement, statement.target.removeprefix(prefix))
-            started = time.monotonic()
-            rows = run(session, statement)
-            told = {"job": statement.job, "date": statement.date, "target": statement.target, "rows": rows}
-            print(json.dumps(told | {"seconds": round(time.monotonic() - started, 3)}), flush=True)
+    run_days(chosen, "spark", days, partial(make_target, session), partial(run, session))
     session.stop()
 
 

@@ -9,12 +9,11 @@ wrote.
 """
 
 import argparse
-import json
 import os
-import time
+from functools import partial
 
 from client import Trino, TrinoError
-from rendered import Statement, add_arguments, days_of, statements_for
+from rendered import Statement, add_arguments, days_of, run_days
 
 TRIES = 3
 """Of a statement whose table others commit to."""
@@ -90,17 +89,10 @@ def main() -> None:
     options.add_argument("--user", default="pulselake")
     options.add_argument("--password-env", metavar="VARIABLE", help="the variable that holds the password")
     chosen = options.parse_args()
+    days = days_of(chosen, options)
     password = os.environ[chosen.password_env] if chosen.password_env else None
     trino = Trino(chosen.server, chosen.catalog, chosen.user, password)
-    prefix = chosen.target_namespace_prefix
-    for day in days_of(chosen, options):
-        for statement in statements_for(chosen, "trino", day):
-            if prefix:
-                make_target(trino, statement, statement.target.removeprefix(prefix))
-            started = time.monotonic()
-            rows = run_until_it_lands(trino, statement)
-            told = {"job": statement.job, "date": statement.date, "target": statement.target, "rows": rows}
-            print(json.dumps(told | {"seconds": round(time.monotonic() - started, 3)}), flush=True)
+    run_days(chosen, "trino", days, partial(make_target, trino), partial(run_until_it_lands, trino))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ use arrow::array::RecordBatch;
 use pulselake_commit::{ChangeKind, Guard, TableChange, commit};
 use pulselake_model::tables::LakeTable;
 
+use crate::landed::snapshot_of;
 use crate::shape_guard::ShapeGuard;
-use crate::upsert::SnapshotGuard;
+use crate::upsert::{Refusal, SnapshotGuard};
 use crate::{CommitError, Lake, LakeError, TableWriter, UpsertError, WriterOptions, tables};
 
 impl Lake {
@@ -43,10 +44,7 @@ impl Lake {
     ) -> Result<Option<i64>, UpsertError> {
         let Some(change) = self.appended(table, batch).await? else { return Ok(None) };
         let guard = SnapshotGuard { table, commit_id: &change.commit_id, planned_on };
-        self.land_append(table, &change, &guard, |refusal, files_may_be_deleted| {
-            refusal.into_error(table, planned_on, files_may_be_deleted)
-        })
-        .await
+        self.land_append(table, &change, &guard, Refusal::into_error).await
     }
 
     /// The rows in files, and the change that adds them; `None` for no rows.
@@ -74,7 +72,8 @@ impl Lake {
         Ok(Some(TableChange { commit_id, kind: ChangeKind::Append { files } }))
     }
 
-    async fn land_append<G: Guard, E: From<CommitError>>(
+    /// Commits files that are added; returns the snapshot that has them first. `refused` is the error of the guard's refusal.
+    pub(crate) async fn land_append<G: Guard, E: From<CommitError>>(
         &self,
         table: LakeTable,
         change: &TableChange,
@@ -83,7 +82,11 @@ impl Lake {
     ) -> Result<Option<i64>, E> {
         let ident = tables::ident(table);
         let failure = match commit(self.catalog().as_ref(), &ident, change, guard, self.limits()).await {
-            Ok(landing) => return Ok(landing.snapshot_id),
+            // After a lost answer others may have committed on top of it.
+            Ok(landing) => {
+                let own = snapshot_of(landing.table.metadata(), &change.commit_id);
+                return Ok(own.or(landing.snapshot_id));
+            }
             Err(failure) => failure,
         };
         if failure.files_may_be_deleted() {

@@ -52,6 +52,6 @@ pub use restate::{RestateError, Restatement, RestatementBase};
 pub use rewind::RewindReport;
 pub use settings::{LakeSettings, Place};
 pub use tables::{FORMAT_PROPERTY, FORMAT_VERSION, iceberg_schema, ident as table_ident};
-pub use upsert::{UpsertError, Upserted};
+pub use upsert::{Moved, UpsertError, Upserted};
 pub use view::{BatchStream, TableView};
 pub use writer::{TableWriter, WriterOptions, hour_partitions, prefix_within_partition_cap};

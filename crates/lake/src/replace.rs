@@ -26,15 +26,13 @@ use pulselake_read::{PartitionPredicate, plan_table_without_statistics};
 use crate::day_rows::{day_number, day_of_number};
 use crate::failpoint;
 use crate::landed::snapshot_of;
+use crate::upsert::{Moved, Refusal};
 use crate::writer::layout::FileLayout;
 use crate::writer::{PartitionKey, Partitioner};
 use crate::{CommitError, Lake, LakeError, TableWriter, WriterOptions, tables};
 
 /// Failpoint: all rows are written into whole files, nothing was asked of the catalog.
 pub const BEFORE_REPLACE_COMMIT: &str = "lake::before_replace_commit";
-
-/// Rows that are encoded before it is looked whether a file is full.
-const ROWS_AT_ONCE: usize = 16 << 10;
 
 /// What is exchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,17 +64,8 @@ pub enum ReplaceError<E: std::error::Error + 'static> {
     #[error(transparent)]
     Rows(E),
     /// The table is not any more what [`ReplacedPart::WholeOf`] names. Nothing was exchanged.
-    #[error(
-        "table {table} has moved on from snapshot {planned_on:?} to {found:?}: read it again, and plan anew"
-    )]
-    Moved {
-        /// `namespace.name`.
-        table: String,
-        /// What it was planned on.
-        planned_on: Option<i64>,
-        /// What is there.
-        found: Option<i64>,
-    },
+    #[error(transparent)]
+    Moved(#[from] Moved),
     /// Writing or committing them.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -133,9 +122,7 @@ impl Lake {
         }
         Err(match error {
             NotLanded::Commit(source) => source.into(),
-            NotLanded::Moved { planned_on, found, .. } => {
-                ReplaceError::Moved { table: table.full_name().to_string(), planned_on, found }
-            }
+            NotLanded::Moved { moved, .. } => moved.into(),
         })
     }
 }
@@ -173,12 +160,7 @@ async fn write_stream<E>(
     let mut rows = std::pin::pin!(rows);
     while let Some(batch) = rows.next().await {
         let batch = batch.map_err(Unwritten::Rows)?;
-        let mut from = 0;
-        while from < batch.num_rows() {
-            let count = ROWS_AT_ONCE.min(batch.num_rows() - from);
-            writer.write(&batch.slice(from, count)).await.map_err(Unwritten::Lake)?;
-            from += count;
-        }
+        writer.write_in_portions(&batch).await.map_err(Unwritten::Lake)?;
         refuse_others(writer, table, part).map_err(Unwritten::Lake)?;
     }
     Ok(())
@@ -203,12 +185,6 @@ struct OnceGuard<'a> {
     planned_on: Option<Option<i64>>,
 }
 
-/// Why a change may not be committed.
-enum Refusal {
-    Moved { planned_on: Option<i64>, found: Option<i64> },
-    Stopped(LakeError),
-}
-
 impl Guard for OnceGuard<'_> {
     type Refusal = Refusal;
 
@@ -220,7 +196,9 @@ impl Guard for OnceGuard<'_> {
         }
         let found = base.current_snapshot_id();
         match self.planned_on {
-            Some(planned_on) if planned_on != found => Err(Refusal::Moved { planned_on, found }),
+            Some(planned_on) if planned_on != found => {
+                Err(Refusal::Moved(Moved { table: self.table.full_name(), planned_on, found }))
+            }
             _ => Ok(Judgement::Commit(Riders::default())),
         }
     }
@@ -243,7 +221,7 @@ struct Exchange<'a> {
 /// An exchange that is not confirmed.
 enum NotLanded {
     Commit(CommitError),
-    Moved { planned_on: Option<i64>, found: Option<i64>, files_may_be_deleted: bool },
+    Moved { moved: Moved, files_may_be_deleted: bool },
 }
 
 impl NotLanded {
@@ -337,9 +315,7 @@ impl Exchange<'_> {
 
     fn given_up(&self, failure: CommitFailure<Refusal>, may_delete: bool) -> NotLanded {
         let error = CommitError::of_failure(self.table, failure, |refusal, _| match refusal {
-            Refusal::Moved { planned_on, found } => {
-                NotLanded::Moved { planned_on, found, files_may_be_deleted: may_delete }
-            }
+            Refusal::Moved(moved) => NotLanded::Moved { moved, files_may_be_deleted: may_delete },
             Refusal::Stopped(source) => {
                 CommitError::Stopped { source, files_may_be_deleted: may_delete }.into()
             }

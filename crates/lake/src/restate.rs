@@ -14,7 +14,7 @@ use chrono::NaiveDate;
 use futures::Stream;
 use iceberg::spec::{DataFile, TableMetadata};
 use pulselake_commit::{
-    ChangeKind, Guard, Judgement, Riders, TableChange, commit, nearest_summary_value, value_beside,
+    ChangeKind, Guard, Judgement, Riders, TableChange, nearest_summary_value, value_beside,
 };
 use pulselake_ledger::{Ledger, OffsetRanges, PROPERTY, RESTATED_PROPERTY, Restated};
 use pulselake_model::tables::LakeTable;
@@ -171,7 +171,7 @@ impl Lake {
             self.discard_files(GOLD, &files).await;
             return Err(failed(bad_rows("its counts do not fit a sum".to_string())).into());
         };
-        let snapshot_id = self.land_restatement(base, commit_id, &restated, &files).await?;
+        let snapshot_id = self.land_restatement(base, commit_id, &restated, files).await?;
         Ok(Restatement { snapshot_id, ..done })
     }
 
@@ -180,26 +180,15 @@ impl Lake {
         base: &RestatementBase,
         commit_id: String,
         restated: &Restated,
-        files: &[DataFile],
+        files: Vec<DataFile>,
     ) -> Result<Option<i64>, RestateError<E>> {
-        let change =
-            TableChange { commit_id: commit_id.clone(), kind: ChangeKind::Append { files: files.to_vec() } };
-        let guard = RestatementGuard { base, commit_id: &commit_id, restated };
-        let ident = tables::ident(GOLD);
-        let failure = match commit(self.catalog().as_ref(), &ident, &change, &guard, self.limits()).await {
-            Ok(landing) => {
-                let own = snapshot_of(landing.table.metadata(), &commit_id);
-                return Ok(own.or(landing.snapshot_id));
-            }
-            Err(failure) => failure,
-        };
-        if failure.files_may_be_deleted() {
-            self.discard_files(GOLD, files).await;
-        }
-        Err(CommitError::of_failure(GOLD, failure, |refusal, files_may_be_deleted| match refusal {
+        let change = TableChange { commit_id, kind: ChangeKind::Append { files } };
+        let guard = RestatementGuard { base, commit_id: &change.commit_id, restated };
+        self.land_append(GOLD, &change, &guard, |refusal, files_may_be_deleted| match refusal {
             Refusal::Moved(what) => RestateError::Moved { what },
             Refusal::Stopped(source) => CommitError::Stopped { source, files_may_be_deleted }.into(),
-        }))
+        })
+        .await
     }
 }
 

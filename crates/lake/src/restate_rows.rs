@@ -17,8 +17,6 @@ use crate::{LakeError, TableWriter};
 
 const MINUTE_US: i64 = 60_000_000;
 const DAY_US: i64 = 1_440 * MINUTE_US;
-/// Rows that are encoded before it is looked whether a file is full.
-const ROWS_AT_ONCE: usize = 16 << 10;
 
 /// What becomes of the rows.
 pub(crate) struct RestatementRows {
@@ -51,12 +49,7 @@ impl RestatementRows {
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(RestateError::Rows)?;
             let of_gold = self.of_gold(&batch).map_err(failed)?;
-            let mut from = 0;
-            while from < of_gold.num_rows() {
-                let count = ROWS_AT_ONCE.min(of_gold.num_rows() - from);
-                writer.write(&of_gold.slice(from, count)).await.map_err(failed)?;
-                from += count;
-            }
+            writer.write_in_portions(&of_gold).await.map_err(failed)?;
         }
         Ok(())
     }

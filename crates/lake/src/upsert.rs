@@ -23,21 +23,24 @@ pub struct Upserted {
     pub attempts: u32,
 }
 
+/// The table is not any more what a change was planned on. Nothing of the change is in the table, nor can be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("table {table} has moved on from snapshot {planned_on:?} to {found:?}: read it again, and plan anew")]
+pub struct Moved {
+    /// `namespace.name`.
+    pub table: &'static str,
+    /// What it was planned on.
+    pub planned_on: Option<i64>,
+    /// What is there.
+    pub found: Option<i64>,
+}
+
 /// An upsert, or an append on one snapshot, that was not confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpsertError {
-    /// The table is not any more what the change was planned on. Nothing of it is in the table, nor can be.
-    #[error(
-        "table {table} has moved on from snapshot {planned_on:?} to {found:?}: read it again, and plan anew"
-    )]
-    Moved {
-        /// `namespace.name`.
-        table: String,
-        /// What it was planned on.
-        planned_on: Option<i64>,
-        /// What is there.
-        found: Option<i64>,
-    },
+    /// Another commit was faster.
+    #[error(transparent)]
+    Moved(#[from] Moved),
     /// Anything else.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -55,21 +58,14 @@ pub(crate) struct SnapshotGuard<'a> {
 
 /// Why a change may not be committed.
 pub(crate) enum Refusal {
-    Moved { found: Option<i64> },
+    Moved(Moved),
     Stopped(LakeError),
 }
 
 impl Refusal {
-    pub(crate) fn into_error(
-        self,
-        table: LakeTable,
-        planned_on: Option<i64>,
-        files_may_be_deleted: bool,
-    ) -> UpsertError {
+    pub(crate) fn into_error(self, files_may_be_deleted: bool) -> UpsertError {
         match self {
-            Self::Moved { found } => {
-                UpsertError::Moved { table: table.full_name().to_string(), planned_on, found }
-            }
+            Self::Moved(moved) => moved.into(),
             Self::Stopped(source) => CommitError::Stopped { source, files_may_be_deleted }.into(),
         }
     }
@@ -87,7 +83,10 @@ impl Guard for SnapshotGuard<'_> {
         // After a lost answer the table may have moved by this very change.
         match snapshot_of(base, self.commit_id) {
             Some(_) => Ok(Judgement::AlreadyThere),
-            None => Err(Refusal::Moved { found }),
+            None => {
+                let (table, planned_on) = (self.table.full_name(), self.planned_on);
+                Err(Refusal::Moved(Moved { table, planned_on, found }))
+            }
         }
     }
 
@@ -149,9 +148,7 @@ impl Lake {
         if failure.files_may_be_deleted() {
             self.discard_files(table, &files).await;
         }
-        Err(CommitError::of_failure(table, failure, |refusal, files_may_be_deleted| {
-            refusal.into_error(table, planned_on, files_may_be_deleted)
-        }))
+        Err(CommitError::of_failure(table, failure, Refusal::into_error))
     }
 }
 

@@ -50,6 +50,8 @@ impl Default for WriterOptions {
     }
 }
 
+/// Rows that are encoded before it is looked whether a file is full, where a batch may be of any size.
+const ROWS_AT_ONCE: usize = 16 << 10;
 /// Default of [`TableWriter::with_max_buffered_bytes`].
 const MAX_BUFFERED_BYTES: usize = 64 << 20;
 
@@ -213,6 +215,17 @@ impl TableWriter {
         // Dropping an unfinished file removes its temporary one.
         self.sinks.clear();
         delete_all(&self.file_io, &std::mem::take(&mut self.done)).await;
+    }
+
+    /// Adds the rows as [`TableWriter::write`] does, in portions, so that a file that is full is closed before far more is encoded.
+    pub(crate) async fn write_in_portions(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let count = ROWS_AT_ONCE.min(batch.num_rows() - from);
+            self.write(&batch.slice(from, count)).await?;
+            from += count;
+        }
+        Ok(())
     }
 
     fn take_encoder(&mut self) -> Result<Box<Encoder>, LakeError> {

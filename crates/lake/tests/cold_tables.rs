@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use cold_parts::*;
 use common::{Place, commit};
 use futures::{TryStreamExt, stream};
-use pulselake_lake::{CommitError, DayRows, LakeError, ReplaceError, Replaced, ReplacedPart};
+use pulselake_lake::{CommitError, DayRows, LakeError, Moved, ReplaceError, Replaced, ReplacedPart};
 use pulselake_model::tables::LakeTable;
 use pulselake_model::{ColumnChange, cold};
 
@@ -182,7 +182,10 @@ async fn a_whole_table_is_exchanged_on_what_was_read_of_it() {
     assert_eq!(numbers(&lake, FIELDS, "events").await, [2, 3, 4]);
     for stale in [ReplacedPart::WholeOf(first.snapshot_id), ReplacedPart::WholeOf(None)] {
         let moved = lake.replace_partition(FIELDS, stale, rows(5..6)).await.unwrap_err();
-        assert!(matches!(moved, ReplaceError::Moved { found, .. } if found == second.snapshot_id), "{moved}");
+        assert!(
+            matches!(moved, ReplaceError::Moved(Moved { found, .. }) if found == second.snapshot_id),
+            "{moved}"
+        );
     }
     assert_eq!(place.files(FIELDS, ".parquet").len(), 2, "those of refused exchanges are gone");
     lake.replace_partition(FIELDS, ReplacedPart::Whole, rows(7..8)).await.unwrap();

@@ -12,7 +12,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Int64Type};
 use common::*;
 use futures::TryStreamExt;
-use pulselake_lake::{CommitError, LakeError, UpsertError};
+use pulselake_lake::{CommitError, LakeError, Moved, UpsertError};
 use pulselake_model::qa;
 use pulselake_model::tables::LakeTable;
 
@@ -82,7 +82,7 @@ async fn rows_are_appended_on_the_snapshot_that_was_looked_at_alone() {
     let first = lake.append_rows_on(RUNS, &runs(0..2), None).await.unwrap();
     for stale in [None, Some(7)] {
         let moved = lake.append_rows_on(RUNS, &runs(2..3), stale).await.unwrap_err();
-        assert!(matches!(moved, UpsertError::Moved { found, .. } if found == first), "{moved}");
+        assert!(matches!(moved, UpsertError::Moved(Moved { found, .. }) if found == first), "{moved}");
     }
     assert_eq!(place.files(RUNS, ".parquet").len(), 1, "the refused ones' files are gone");
     assert!(lake.append_rows_on(RUNS, &runs(2..3), first).await.unwrap() > Some(0));

@@ -14,7 +14,7 @@ use arrow::datatypes::DataType;
 use common::*;
 use futures::TryStreamExt;
 use iceberg::spec::Operation;
-use pulselake_lake::{CommitError, Lake, LakeError, UpsertError};
+use pulselake_lake::{CommitError, Lake, LakeError, Moved, UpsertError};
 use pulselake_model::decisions;
 use pulselake_model::tables::LakeTable;
 
@@ -102,7 +102,9 @@ async fn another_snapshot_than_the_planned_one_is_refused_and_leaves_nothing() {
     let (files, now) = (place.files(QUEUE, ".parquet").len(), snapshot(&lake).await);
     for planned_on in [None, first, Some(7)] {
         let refused = lake.upsert_rows(QUEUE, &rows(&["a"], "HOLD"), planned_on).await.unwrap_err();
-        let UpsertError::Moved { planned_on: named, found, .. } = &refused else { panic!("{refused}") };
+        let UpsertError::Moved(Moved { planned_on: named, found, .. }) = &refused else {
+            panic!("{refused}")
+        };
         assert_eq!((*named, *found), (planned_on, now));
     }
     assert_eq!((place.files(QUEUE, ".parquet").len(), snapshot(&lake).await), (files, now));

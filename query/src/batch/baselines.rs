@@ -6,27 +6,25 @@
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use futures::TryStreamExt;
-use pulselake_lake::UpsertError;
 use pulselake_model::tables::LakeTable;
 
 use super::error::BatchError;
 use super::fit::fit;
+use super::plan::shifted;
 use super::reconcile::{Reconciliation, Status};
 use super::steps::{Made, StepContext};
 use super::template::{Dialect, Parameters, render};
 use crate::{QueryEngine, QueryError};
 
 const TABLE: LakeTable = LakeTable::RuleBaselines;
-/// The rows to publish.
-pub(super) const TEMPLATE: &str = include_str!("../../../sql/gold/rt_rule_quantile_baselines.sql");
 
-/// The step of the job.
+/// The step of the job; `template` is the query of the rows to publish.
 ///
 /// # Errors
 /// When the tables can't be read, or the commit fails.
-pub(super) async fn run(context: &StepContext) -> Result<Made, BatchError> {
+pub(super) async fn run(context: &StepContext, template: &str) -> Result<Made, BatchError> {
     let (date, rule_version) = (context.date, context.rule_version.as_str());
     match Reconciliation::read(&context.engine, date).await?.map(|day| day.status) {
         None => return Ok(withheld(format!("withheld: {date} has not been reconciled"))),
@@ -45,7 +43,7 @@ pub(super) async fn run(context: &StepContext) -> Result<Made, BatchError> {
     }
     let parameters =
         Parameters { rule_version: rule_version.to_owned(), ..Parameters::new(date, Dialect::Datafusion) };
-    let sql = render(TABLE.name(), TEMPLATE, &parameters)?;
+    let sql = render(TABLE.name(), template, &parameters)?;
     let mut running = context.engine.plan_own(&sql).await?.start().await?;
     let mut batches = Vec::new();
     while let Some(batch) = running.rows.try_next().await.map_err(QueryError::from)? {
@@ -62,11 +60,7 @@ pub(super) async fn run(context: &StepContext) -> Result<Made, BatchError> {
     let batch = concat_batches(&first.schema(), &batches)
         .map_err(|error| BatchError::Defect(format!("the baseline's rows don't fit together: {error}")))?;
     let table = context.lake.table_schema(TABLE).await?;
-    let appended = context.lake.append_rows_on(TABLE, &fit(&batch, &table)?, built_on).await;
-    let snapshot_id = appended.map_err(|error| match error {
-        UpsertError::Commit(source) => BatchError::from(source),
-        moved @ UpsertError::Moved { .. } => BatchError::Refused(moved.to_string()),
-    })?;
+    let snapshot_id = context.lake.append_rows_on(TABLE, &fit(&batch, &table)?, built_on).await?;
     Ok(Made { rows_in, rows_out: rows as u64, files: 1, snapshot_id, ..Made::default() })
 }
 
@@ -75,7 +69,7 @@ fn withheld(remark: String) -> Made {
 }
 
 async fn is_published(engine: &QueryEngine, date: NaiveDate, rule_version: &str) -> Result<bool, BatchError> {
-    let Some(effective_from) = date.checked_add_days(Days::new(1)) else {
+    let Some(effective_from) = shifted(date, 1) else {
         return Err(BatchError::Refused(format!("{date} has no day after it")));
     };
     let sql = format!(
@@ -94,10 +88,12 @@ mod tests {
     };
 
     use super::*;
+    use crate::batch::job::find_job;
 
     /// SQL can't read the constants of the rules, so it has them written out.
     #[test]
     fn the_template_has_the_numbers_of_the_rules() {
+        let template = find_job(TABLE.name()).and_then(|job| job.work.template()).unwrap();
         for wanted in [
             format!("impressions >= {MIN_SAMPLE_IMPRESSIONS}"),
             format!("rows_of_all >= {MIN_GLOBAL_SAMPLE}"),
@@ -106,7 +102,7 @@ mod tests {
             format!("percentile('impressions_30m', {IMPRESSIONS_PERCENTILE})"),
             format!("('velocity_30m', {VELOCITY_PERCENTILE}), ('impressions_30m', {IMPRESSIONS_PERCENTILE})"),
         ] {
-            assert!(TEMPLATE.contains(&wanted), "{wanted}");
+            assert!(template.contains(&wanted), "{wanted}");
         }
     }
 }

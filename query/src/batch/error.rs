@@ -1,6 +1,6 @@
 //! What can go wrong with batch jobs.
 
-use pulselake_lake::{CommitError, LakeError, UpsertError};
+use pulselake_lake::{CommitError, LakeError, ReplaceError, UpsertError};
 
 use super::drift::DriftError;
 use super::template::TemplateError;
@@ -18,9 +18,6 @@ pub enum BatchError {
     /// A commit.
     #[error(transparent)]
     Commit(Box<CommitError>),
-    /// A commit on what was read before.
-    #[error(transparent)]
-    Upsert(Box<UpsertError>),
     /// The registry of payload fields.
     #[error(transparent)]
     Drift(#[from] DriftError),
@@ -41,9 +38,22 @@ impl From<CommitError> for BatchError {
     }
 }
 
+impl From<ReplaceError<QueryError>> for BatchError {
+    fn from(error: ReplaceError<QueryError>) -> Self {
+        match error {
+            ReplaceError::Rows(source) => source.into(),
+            ReplaceError::Commit(source) => source.into(),
+            ReplaceError::Moved(moved) => Self::Refused(moved.to_string()),
+        }
+    }
+}
+
 impl From<UpsertError> for BatchError {
-    fn from(source: UpsertError) -> Self {
-        Self::Upsert(Box::new(source))
+    fn from(error: UpsertError) -> Self {
+        match error {
+            UpsertError::Commit(source) => source.into(),
+            UpsertError::Moved(moved) => Self::Refused(moved.to_string()),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 use futures::TryStreamExt;
 use pulselake_lake::Lake;
 use pulselake_model::Entity;
+use pulselake_model::gold_counts::{COUNT_COLUMNS, WATCH_TIME_COLUMN};
 use pulselake_model::tables::LakeTable;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -149,11 +150,7 @@ impl Facts {
 }
 
 async fn payload_columns(lake: &Lake, date: NaiveDate) -> Result<String, BatchError> {
-    let table = LakeTable::PayloadFields;
-    if !lake.existing_tables().await?.contains(&table) {
-        return Ok("none".to_owned());
-    }
-    let registry = Registry::read(&lake.view(table).await?).await?;
+    let registry = Registry::of(lake).await?;
     let names = registry.columns_until(date);
     Ok(match names.len() {
         0 => "none".to_owned(),
@@ -178,9 +175,8 @@ async fn versions_before_end_of(
 /// Sums, because compaction makes other rows of the same counts.
 async fn real_time(engine: &QueryEngine, date: NaiveDate) -> Result<String, BatchError> {
     let (start, end) = (moment_text(date, 0)?, moment_text(date, 1)?);
-    let sums = ["impressions", "play_start", "play_finish", "likes", "shares", "skips", "watch_time_sum_ms"]
-        .map(|column| format!("coalesce(sum({column}), 0)"))
-        .join(", ");
+    let columns = COUNT_COLUMNS.into_iter().chain([WATCH_TIME_COLUMN]);
+    let sums = columns.map(|column| format!("coalesce(sum({column}), 0)")).collect::<Vec<_>>().join(", ");
     let sql = format!(
         "SELECT {sums} FROM gold.rt_video_stats_1min WHERE window_start >= TIMESTAMP '{start} UTC' AND window_start < TIMESTAMP '{end} UTC'"
     );
@@ -195,33 +191,43 @@ async fn real_time(engine: &QueryEngine, date: NaiveDate) -> Result<String, Batc
     Ok(texts.map_err(crate::QueryError::from)?.join(" "))
 }
 
-/// For each user with events in the last half hour before the day: the last one, and the session that it belongs to.
-pub(super) fn open_sessions_sql(date: NaiveDate) -> Result<String, BatchError> {
+/// Hands out each user with events in the last half hour of silver before the day, with the start of the session that the
+/// last of them belongs to, and the time of that last one (microseconds). In any order.
+pub(super) async fn each_open_session(
+    engine: &QueryEngine,
+    date: NaiveDate,
+    mut use_session: impl FnMut(&str, i64, i64),
+) -> Result<(), BatchError> {
     let start = moment_text(date, 0)?;
-    Ok(format!(
+    let sql = format!(
         "SELECT user_id, max(session_started_at), max(event_timestamp) FROM silver.fact_user_engagement \
          WHERE event_timestamp >= TIMESTAMP '{start} UTC' - INTERVAL '30' MINUTE AND event_timestamp < TIMESTAMP '{start} UTC' \
          GROUP BY user_id"
-    ))
-}
-
-async fn open_sessions_in_silver(engine: &QueryEngine, date: NaiveDate) -> Result<String, BatchError> {
-    let mut rows = engine.plan_own(&open_sessions_sql(date)?).await?.execute(None).await?;
-    let (mut count, mut sum) = (0_u64, 0_u128);
+    );
+    let mut rows = engine.plan_own(&sql).await?.execute(None).await?;
     while let Some(batch) = rows.try_next().await.map_err(crate::QueryError::from)? {
         let users = batch.column(0).as_string::<i32>();
         let started = batch.column(1).as_primitive::<TimestampMicrosecondType>();
         let last = batch.column(2).as_primitive::<TimestampMicrosecondType>();
         for row in 0..batch.num_rows() {
-            let mut hash = Xxh3::new();
-            hash.update(users.value(row).as_bytes());
-            hash.update(&started.value(row).to_le_bytes());
-            hash.update(&last.value(row).to_le_bytes());
-            // Whatever order the rows come in.
-            sum = sum.wrapping_add(hash.digest128());
-            count += 1;
+            use_session(users.value(row), started.value(row), last.value(row));
         }
     }
+    Ok(())
+}
+
+async fn open_sessions_in_silver(engine: &QueryEngine, date: NaiveDate) -> Result<String, BatchError> {
+    let (mut count, mut sum) = (0_u64, 0_u128);
+    each_open_session(engine, date, |user, started_us, last_us| {
+        let mut hash = Xxh3::new();
+        hash.update(user.as_bytes());
+        hash.update(&started_us.to_le_bytes());
+        hash.update(&last_us.to_le_bytes());
+        // Whatever order the rows come in.
+        sum = sum.wrapping_add(hash.digest128());
+        count += 1;
+    })
+    .await?;
     Ok(match count {
         0 => "none".to_owned(),
         _ => format!("{count} of {sum:032x}"),

@@ -8,8 +8,8 @@ use pulselake_model::tables::LakeTable;
 /// How a job makes its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// The rows of a query, which take the place of the day's partition; of the whole table where it has none. The text is a
-    /// template: see [`crate::batch::template`].
+    /// The rows of a query, which take the place of the day's partition. The text is a template: see
+    /// [`crate::batch::template`].
     Replace {
         /// `sql/…/name.sql`.
         template: &'static str,
@@ -19,10 +19,12 @@ pub enum Work {
         /// Its query.
         template: &'static str,
     },
-    /// A step in Rust: see [`crate::batch::steps`].
-    Step {
-        /// Where there is SQL in it too, its template: part of what the job is known by.
-        template: Option<&'static str>,
+    /// The payload fields, found by reading bodies: see [`crate::batch::drift`].
+    PayloadFields,
+    /// The baselines, whose query's rows are added where nothing speaks against it.
+    Baselines {
+        /// Its query.
+        template: &'static str,
     },
 }
 
@@ -30,8 +32,10 @@ impl Work {
     /// Its template, where it has one.
     pub fn template(self) -> Option<&'static str> {
         match self {
-            Self::Replace { template } | Self::Silver { template } => Some(template),
-            Self::Step { template } => template,
+            Self::Replace { template } | Self::Silver { template } | Self::Baselines { template } => {
+                Some(template)
+            }
+            Self::PayloadFields => None,
         }
     }
 }
@@ -49,7 +53,7 @@ pub enum Input {
     /// Columns of payload fields that were there on the day or before: where one was given only later, the day's values of it
     /// are still missing.
     PayloadColumns,
-    /// Rows of `gold.rt_video_stats_1min` of the day, and the newest of their revisions.
+    /// The sums of the rows of `gold.rt_video_stats_1min` of the day.
     RealTime,
     /// What another job made for the day that is so many days later (earlier, if negative).
     Made {
@@ -99,7 +103,7 @@ pub const JOBS: &[Job] = &[
     Job {
         name: "payload_fields",
         target: LakeTable::PayloadFields,
-        work: Work::Step { template: None },
+        work: Work::PayloadFields,
         revision: 1,
         inputs: &[Input::Bronze],
         shifts: &[0],
@@ -166,7 +170,7 @@ pub const JOBS: &[Job] = &[
     Job {
         name: "rt_rule_quantile_baselines",
         target: LakeTable::RuleBaselines,
-        work: Work::Step { template: Some(sql!("gold/rt_rule_quantile_baselines.sql")) },
+        work: Work::Baselines { template: sql!("gold/rt_rule_quantile_baselines.sql") },
         revision: 1,
         inputs: &[
             SILVER_OF_THE_DAY,

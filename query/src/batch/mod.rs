@@ -15,6 +15,7 @@ pub mod fingerprint;
 mod fit;
 pub mod inputs;
 pub mod job;
+mod metrics_file;
 pub mod payload_column;
 pub mod plan;
 #[cfg(test)]

@@ -1,13 +1,10 @@
-//! A reconciliation as metrics, in a file for node_exporter's textfile collector.
-//!
-//! The file is written whole or not at all: readers see the one before, or this one.
+//! A reconciliation as metrics, for node_exporter's textfile collector.
 
 use std::fmt::Write as _;
-use std::io;
-use std::path::{Path, PathBuf};
 
 use chrono::NaiveTime;
 
+use super::metrics_file::head;
 use super::reconcile::{MetricDifference, Reconciliation};
 
 /// One family: name, help, and the value of a metric.
@@ -56,27 +53,6 @@ pub fn text(day: &Reconciliation) -> String {
     text
 }
 
-fn head(text: &mut String, name: &str, help: &str) {
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-}
-
-/// Writes `text` to `path`, in place of what is there.
-///
-/// # Errors
-/// When the directory can't be written.
-pub fn write(path: &Path, text: &str) -> io::Result<()> {
-    let unfinished = unfinished(path);
-    std::fs::write(&unfinished, text)?;
-    std::fs::rename(&unfinished, path)
-}
-
-/// Beside the file, with an ending that the collector does not read.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}", std::process::id()));
-    path.with_file_name(name)
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, NaiveDate};
@@ -119,17 +95,5 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
         }
         assert!(text.ends_with('\n'));
-    }
-
-    #[test]
-    fn the_file_is_replaced_and_nothing_is_left_beside_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pulselake.prom");
-        for content in ["first\n", "second\n"] {
-            write(&path, content).unwrap();
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
-        }
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-        assert!(write(&directory.path().join("no/such/file.prom"), "").is_err());
     }
 }

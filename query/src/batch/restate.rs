@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use futures::{TryStreamExt, stream};
 use pulselake_lake::{Lake, RestateError, RestatementBase};
 use pulselake_ledger::Ledger;
@@ -17,6 +17,7 @@ use pulselake_model::tables::LakeTable;
 use serde::Serialize;
 
 use super::error::BatchError;
+use super::template::moment_text;
 use crate::{QueryEngine, QueryError};
 
 /// What differs, with the day's bounds and the condition of the taken-in events to be put in.
@@ -111,12 +112,9 @@ async fn differences(
 }
 
 fn query(date: NaiveDate, ledger: &Ledger) -> Result<String, BatchError> {
-    let day_after = date
-        .checked_add_days(Days::new(1))
-        .ok_or_else(|| BatchError::Refused(format!("{date} has no day after it")))?;
     Ok(DIFFERENCES
-        .replace("{day_start}", &format!("{date} 00:00:00 UTC"))
-        .replace("{day_end}", &format!("{day_after} 00:00:00 UTC"))
+        .replace("{day_start}", &format!("{} UTC", moment_text(date, 0)?))
+        .replace("{day_end}", &format!("{} UTC", moment_text(date, 1)?))
         .replace("{taken_in}", &taken_in(ledger)?))
 }
 

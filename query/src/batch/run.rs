@@ -23,11 +23,8 @@ use super::reconcile::Reconciliation;
 pub use super::report::{Outcome, Ran, Report};
 use super::run_log::{Run, RunLog, RunStatus, append};
 use super::steps::Made;
-use super::template::{CarryOver, Dialect, Parameters, TemplateError, render};
+use super::template::{Dialect, Parameters, TemplateError, render};
 use crate::{EngineSettings, QueryEngine};
-
-/// How often the days are gone through again after the first time. Each time there is less to do.
-const MOST_FURTHER_PASSES: usize = 8;
 
 /// What batch runs work with.
 #[derive(Clone, Debug)]
@@ -142,8 +139,7 @@ impl Batch {
         lake.ensure_tables(&[LakeTable::RuleBaselines]).await?;
         let mut state = State::load(&self.engine).await?;
         let mut report = Report { steps: Vec::new(), reconciliations: Vec::new(), error: None };
-        self.first_pass(request, &mut state, &mut report).await?;
-        self.further_passes(request, &mut state, &mut report).await?;
+        self.make_all(request, &mut state, &mut report).await?;
         if report.error.is_some() {
             return Ok(report);
         }
@@ -155,15 +151,18 @@ impl Batch {
         Ok(report)
     }
 
-    async fn first_pass(
+    /// Makes the steps in their order. What a later one changes of an earlier one's inputs, the order foresees: nothing is due
+    /// behind it.
+    async fn make_all(
         &self,
         request: &Request,
         state: &mut State,
         report: &mut Report,
     ) -> Result<(), BatchError> {
         for step in steps(&request.jobs(), request.first, request.last) {
-            let outcome = self.judged_and_made(state, step, request.force).await?;
+            let mut outcome = self.judged(state, step, request.force).await?;
             match &outcome.verdict {
+                Verdict::Due(why) => outcome.ran = Some(self.make(step, why, &outcome.reason, state).await),
                 Verdict::Waits { .. } if !request.jobs.is_empty() && step.date == step.asked => {
                     report.error = Some(format!(
                         "{} of {} can't be made: {}; make it first, or leave --job out",
@@ -173,7 +172,7 @@ impl Batch {
                 Verdict::Kept { .. } => {
                     self.audience.say(&format!("{} {}: {}", outcome.date, outcome.job, outcome.reason));
                 }
-                _ => {}
+                Verdict::Waits { .. } | Verdict::UpToDate | Verdict::NoEvents => {}
             }
             report.add(step, outcome);
             if report.error.is_some() {
@@ -181,45 +180,6 @@ impl Batch {
             }
         }
         Ok(())
-    }
-
-    /// A later day may tell something of an earlier one: a payload field that was seen once, and gets a column now. So the days
-    /// are gone through until nothing is due.
-    async fn further_passes(
-        &self,
-        request: &Request,
-        state: &mut State,
-        report: &mut Report,
-    ) -> Result<(), BatchError> {
-        for _ in 0..MOST_FURTHER_PASSES {
-            let before = report.steps.len();
-            for step in steps(&request.jobs(), request.first, request.last) {
-                if report.error.is_some() {
-                    return Ok(());
-                }
-                let outcome = self.judged_and_made(state, step, false).await?;
-                if outcome.ran.is_some() {
-                    report.add(step, outcome);
-                }
-            }
-            if report.steps.len() == before {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    async fn judged_and_made(
-        &self,
-        state: &mut State,
-        step: Step,
-        force: bool,
-    ) -> Result<Outcome, BatchError> {
-        let mut outcome = self.judged(state, step, force).await?;
-        if let Verdict::Due(why) = &outcome.verdict {
-            outcome.ran = Some(self.make(step, why, &outcome.reason, state).await);
-        }
-        Ok(outcome)
     }
 
     async fn judged(&self, state: &mut State, step: Step, force: bool) -> Result<Outcome, BatchError> {
@@ -267,7 +227,7 @@ impl Batch {
             }
             Err(error) => error,
         };
-        let error = words(&failed);
+        let error = pulselake_model::words_of(&failed);
         progress.end(&format!("failed: {error}"));
         let run = self.run_of(step, state, started_at, RunStatus::Failed, &error, &Made::default());
         if let Err(unwritten) = append(self.lake(), &run).await {
@@ -347,10 +307,7 @@ impl State {
 /// What each job does, by its name: of its SQL, whatever its comments and the space between words.
 fn hashes() -> Result<HashMap<&'static str, String>, TemplateError> {
     // Any day does: it is the same for all.
-    let parameters = Parameters {
-        carry_over: CarryOver::Silver,
-        ..Parameters::new(NaiveDate::default(), Dialect::Datafusion)
-    };
+    let parameters = Parameters::new(NaiveDate::default(), Dialect::Datafusion);
     JOBS.iter()
         .map(|job| {
             let sql =
@@ -368,9 +325,4 @@ fn said(made: &Made, elapsed_ms: u64, reason: &str) -> String {
     let seconds = elapsed_ms as f64 / 1_000.0;
     let remark = made.remark.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
     format!("{rows} rows in {seconds:.1} s ({reason}){remark}")
-}
-
-/// An error with all its causes.
-fn words(error: &BatchError) -> String {
-    pulselake_model::words_of(error)
 }

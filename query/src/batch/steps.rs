@@ -1,10 +1,9 @@
-//! Jobs that are more than a query: what they get, and what they say.
+//! What jobs that are more than a query get, and what every job says.
 
 use chrono::NaiveDate;
 use pulselake_lake::Lake;
 
 use super::drift::DriftCounts;
-use super::error::BatchError;
 use super::job::Job;
 use crate::QueryEngine;
 
@@ -42,16 +41,4 @@ pub struct Made {
     pub remark: Option<String>,
     /// What became of the day's payload fields, where that was the job.
     pub drift: Option<DriftCounts>,
-}
-
-/// Runs the step of `context.job`.
-///
-/// # Errors
-/// Whatever stops it; nothing of the day is changed then.
-pub async fn run(context: &StepContext) -> Result<Made, BatchError> {
-    match context.job.name {
-        "payload_fields" => super::drift::run(context).await,
-        "rt_rule_quantile_baselines" => super::baselines::run(context).await,
-        name => Err(BatchError::Defect(format!("there is no step for job {name}"))),
-    }
 }

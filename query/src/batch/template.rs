@@ -12,11 +12,12 @@
 //! - `carry_over`: where sessions that go on across midnight are looked up: `silver` of the day before, or `bronze` of it.
 //! - `has_duplicates`, `slice`, `slices`: for DataFusion, what [`silver`](super::silver) found out about the day's rows.
 
-use chrono::{Days, NaiveDate, TimeDelta};
+use chrono::{NaiveDate, TimeDelta};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, context};
 use serde::Serialize;
 
 use super::payload_column::PayloadColumn;
+use super::plan;
 use crate::views::find_view;
 
 /// Whose SQL it is.
@@ -146,9 +147,7 @@ pub fn render(job: &str, template: &str, parameters: &Parameters) -> Result<Stri
 const MINUTES_OF_A_DAY: i64 = 1_440;
 
 fn shifted(date: NaiveDate, days: i64) -> Result<NaiveDate, minijinja::Error> {
-    let by = Days::new(days.unsigned_abs());
-    let other = if days < 0 { date.checked_sub_days(by) } else { date.checked_add_days(by) };
-    other.ok_or_else(|| beyond_the_calendar(date))
+    plan::shifted(date, days).ok_or_else(|| beyond_the_calendar(date))
 }
 
 /// As it is written in a literal.

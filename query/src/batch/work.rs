@@ -2,10 +2,11 @@
 
 use chrono::NaiveDate;
 use futures::StreamExt;
-use pulselake_lake::{ReplaceError, ReplacedPart, iceberg_schema};
+use pulselake_lake::{ReplacedPart, iceberg_schema};
 use pulselake_model::tables::LakeTable;
 
-use super::drift::Registry;
+use super::baselines;
+use super::drift::{self, Registry};
 use super::error::BatchError;
 use super::fit::fit;
 use super::inputs::Facts;
@@ -15,7 +16,7 @@ use super::plan::{Step, shifted, steps};
 use super::progress::Progress;
 use super::run::{Batch, Request, State};
 use super::silver::SilverDay;
-use super::steps::{self as rust_steps, Made, StepContext};
+use super::steps::{Made, StepContext};
 use super::template::{Dialect, Parameters, render};
 use crate::QueryError;
 use crate::engine::rows_read;
@@ -38,7 +39,8 @@ impl Batch {
             rule_version: self.settings.rule_version.clone(),
         };
         match step.job.work {
-            Work::Step { .. } => rust_steps::run(&context).await,
+            Work::PayloadFields => drift::run(&context).await,
+            Work::Baselines { template } => baselines::run(&context, template).await,
             Work::Silver { template } => {
                 let day = SilverDay {
                     template,
@@ -72,10 +74,7 @@ impl Batch {
     /// # Errors
     /// When it can't be read.
     pub async fn payload_fields(&self) -> Result<Registry, BatchError> {
-        if !self.lake().existing_tables().await?.contains(&LakeTable::PayloadFields) {
-            return Ok(Registry::default());
-        }
-        Ok(Registry::read(&self.lake().view(LakeTable::PayloadFields).await?).await?)
+        Ok(Registry::of(self.lake()).await?)
     }
 
     async fn replace(&self, step: Step, sql: &str, progress: &Progress) -> Result<Made, BatchError> {
@@ -86,16 +85,8 @@ impl Batch {
             progress.add_rows(batch.num_rows());
             Ok::<_, QueryError>(batch)
         });
-        let part = match has_days(step.job.target) {
-            true => ReplacedPart::Day(step.date),
-            false => ReplacedPart::Whole,
-        };
-        let replaced = match self.lake().replace_partition(step.job.target, part, rows).await {
-            Ok(replaced) => replaced,
-            Err(ReplaceError::Rows(error)) => return Err(error.into()),
-            Err(ReplaceError::Commit(error)) => return Err(error.into()),
-            Err(error @ ReplaceError::Moved { .. }) => return Err(BatchError::Refused(error.to_string())),
-        };
+        let part = ReplacedPart::Day(step.date);
+        let replaced = self.lake().replace_partition(step.job.target, part, rows).await?;
         Ok(Made {
             rows_in: rows_read(&running.plan),
             rows_out: replaced.rows,
@@ -143,9 +134,4 @@ impl Batch {
         })?;
         Ok(schema.as_struct().fields().iter().map(|field| field.name.clone()).collect())
     }
-}
-
-/// Whether a table has a partition for each day.
-fn has_days(table: LakeTable) -> bool {
-    table != LakeTable::PayloadFields && table != LakeTable::RuleBaselines
 }

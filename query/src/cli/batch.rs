@@ -9,7 +9,6 @@ use pulselake_decision::{Rules, parse_rules};
 use pulselake_place::{Flags, SettingsArgs, lake_settings};
 use pulselake_query::batch::BatchSettings;
 use pulselake_query::batch::command::ReportFormat;
-use pulselake_query::batch::drift::command::DriftFormat;
 use pulselake_query::batch::job::{JOBS, Job, find_job};
 use pulselake_query::batch::run::Request;
 use pulselake_query::batch::template::Dialect;
@@ -104,7 +103,7 @@ impl LakeArgs {
                 parse_rules(&text).with_context(|| format!("the rules {rules_file} are not valid"))?
             }
         };
-        let engine = self.resources.engine(&self.from)?;
+        let engine = self.resources.engine(&settings)?;
         Ok(BatchSettings::within(engine, settings.batch.max_payload_columns, rules.version))
     }
 }
@@ -211,8 +210,8 @@ pub(crate) struct DriftArgs {
     #[arg(long, value_name = "DAY", value_parser = day)]
     pub(crate) since: Option<NaiveDate>,
     /// How it is told
-    #[arg(long, value_enum, default_value_t = DriftFormat::Text)]
-    pub(crate) format: DriftFormat,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) format: ReportFormat,
 }
 
 impl DriftArgs {

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::drift;
 use super::error::BatchError;
+use super::metrics_file;
 use super::progress::Audience;
 use super::reconcile::{Reconciliation, Status};
 use super::reconcile_metrics;
@@ -200,16 +201,16 @@ pub async fn restate(
 }
 
 fn put_metrics(path: &Path, text: &str) -> anyhow::Result<()> {
-    reconcile_metrics::write(path, text)
-        .with_context(|| format!("can't write the metrics to {}", path.display()))
+    metrics_file::write(path, text).with_context(|| format!("can't write the metrics to {}", path.display()))
 }
 
-fn put_json(document: &impl Serialize) -> anyhow::Result<()> {
+/// Writes `document` as indented JSON.
+pub(super) fn put_json(document: &impl Serialize) -> anyhow::Result<()> {
     put(&(serde_json::to_string_pretty(document).context("can't write the report as JSON")? + "\n"))
 }
 
 /// Writes to standard output. A reader that has seen enough (`| head`) is no error.
-fn put(text: &str) -> anyhow::Result<()> {
+pub(super) fn put(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(error).context("can't write to standard output")

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::known::KnownField;
 use super::registry::{FieldStatus, Registry};
+use crate::batch::metrics_file::head;
 
 const DAY_US: i64 = 86_400_000_000;
 const DAY_S: i64 = 86_400;
@@ -68,8 +69,4 @@ pub fn text(registry: &Registry) -> String {
 
 fn day_of(moment_us: i64) -> i64 {
     moment_us.div_euclid(DAY_US)
-}
-
-fn head(text: &mut String, name: &str, help: &str) {
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
 }

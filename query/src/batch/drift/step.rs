@@ -157,6 +157,17 @@ async fn silver_columns(lake: &Lake) -> Result<SilverColumns, DriftError> {
 }
 
 impl Registry {
+    /// The registry of a lake as it is now; an empty one where no run has made its table yet.
+    ///
+    /// # Errors
+    /// As [`Registry::read`].
+    pub async fn of(lake: &Lake) -> Result<Self, DriftError> {
+        if !lake.existing_tables().await?.contains(&LakeTable::PayloadFields) {
+            return Ok(Self::default());
+        }
+        Self::read(&lake.view(LakeTable::PayloadFields).await?).await
+    }
+
     /// The registry in a state of its table.
     ///
     /// # Errors

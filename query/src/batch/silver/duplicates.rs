@@ -5,8 +5,6 @@
 //! *may* be there twice; of those alone the rows are compared, in portions where they are many. What is kept is the places of
 //! the rows that don't count, some bits each.
 
-use std::collections::BTreeMap;
-
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use roaring::RoaringTreemap;
@@ -186,15 +184,6 @@ impl Duplicates {
     /// Forgets which of the records that are there twice were counted: for another pass over the rows.
     pub fn begin_again(&self) {
         self.twice_the_same.lock().values_mut().for_each(|is_counted| *is_counted = false);
-    }
-
-    /// Rows that don't count, by topic and partition: for logs.
-    pub fn by_partition(&self) -> BTreeMap<(String, i32), u64> {
-        let name = |topic: u16| self.topics.get(usize::from(topic)).cloned().unwrap_or_default();
-        self.left_out
-            .iter()
-            .map(|((topic, partition), offsets)| ((name(*topic), *partition), offsets.len()))
-            .collect()
     }
 }
 

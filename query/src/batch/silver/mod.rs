@@ -20,7 +20,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::{Stream, StreamExt, TryStreamExt};
-use pulselake_lake::{ReplaceError, Replaced, ReplacedPart};
+use pulselake_lake::{Replaced, ReplacedPart};
 use pulselake_model::tables::LakeTable;
 
 use self::duplicates::Duplicates;
@@ -136,14 +136,8 @@ impl<'a> Attempt<'a> {
             .then(move |(slice, known)| self.slice(slice, slices, known))
             .try_flatten();
         let part = ReplacedPart::Day(context.date);
-        match context.lake.replace_partition(LakeTable::EngagementFacts, part, rows).await {
-            Ok(replaced) => Ok((replaced, slices)),
-            Err(ReplaceError::Rows(error)) => Err(error.into()),
-            Err(ReplaceError::Commit(error)) => Err(error.into()),
-            Err(ReplaceError::Moved { .. }) => {
-                Err(BatchError::Defect("a day is replaced whatever was there".to_owned()))
-            }
-        }
+        let replaced = context.lake.replace_partition(LakeTable::EngagementFacts, part, rows).await?;
+        Ok((replaced, slices))
     }
 
     /// The sessions of the first slice, and into how many slices the users have to be divided so that they fit.

@@ -11,7 +11,7 @@ use super::duplicates::{Comparison, Duplicates, Sieve, id_key};
 use super::functions::user_slice;
 use super::sessions::{Sessions, user_key};
 use crate::batch::error::BatchError;
-use crate::batch::inputs::open_sessions_sql;
+use crate::batch::inputs::each_open_session;
 use crate::batch::template::moment_text;
 use crate::{QueryEngine, QueryError};
 
@@ -124,19 +124,13 @@ pub(super) async fn find_sessions(
 
 async fn open_in_silver(source: DaySource<'_>, (slice, slices): (u64, u64)) -> Result<Sessions, BatchError> {
     let mut sessions = Sessions::default();
-    let sql = open_sessions_sql(source.date)?;
-    let mut rows = source.engine.plan_own(&sql).await?.execute(None).await?;
-    while let Some(batch) = rows.try_next().await.map_err(QueryError::from)? {
-        let users = batch.column(0).as_string::<i32>();
-        let started = batch.column(1).as_primitive::<TimestampMicrosecondType>();
-        let last = batch.column(2).as_primitive::<TimestampMicrosecondType>();
-        for row in 0..batch.num_rows() {
-            let user = user_key(users.value(row));
-            if user_slice(user, slices) == slice {
-                sessions.open(user, started.value(row), last.value(row));
-            }
+    each_open_session(source.engine, source.date, |user_id, started_us, last_us| {
+        let user = user_key(user_id);
+        if user_slice(user, slices) == slice {
+            sessions.open(user, started_us, last_us);
         }
-    }
+    })
+    .await?;
     Ok(sessions)
 }
 
