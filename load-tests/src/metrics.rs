@@ -48,6 +48,54 @@ impl Metrics {
         let samples = lines.filter(|rest| rest.starts_with(['{', ' ']));
         samples.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
+
+    /// A histogram over all its labels; without buckets where it has no sample yet.
+    pub(crate) fn buckets(&self, name: &str) -> Buckets {
+        let mut buckets = Buckets::default();
+        let bucket = format!("{name}_bucket{{");
+        for line in self.text.lines().filter_map(|line| line.strip_prefix(&bucket)) {
+            let bound = line.split_once("le=\"").and_then(|(_, rest)| rest.split('"').next()?.parse().ok());
+            let count = line.rsplit(' ').next().and_then(|count| count.parse().ok());
+            if let (Some(bound), Some(count)) = (bound, count) {
+                buckets.add(bound, count);
+            }
+        }
+        buckets
+    }
+}
+
+/// A histogram as Prometheus has it: how many values were at most as high as each bound.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Buckets {
+    /// By bound; the last one is infinite.
+    cumulative: Vec<(f64, f64)>,
+}
+
+impl Buckets {
+    fn add(&mut self, bound: f64, count: f64) {
+        match self.cumulative.binary_search_by(|(known, _)| known.total_cmp(&bound)) {
+            Ok(at) => self.cumulative[at].1 += count,
+            Err(at) => self.cumulative.insert(at, (bound, count)),
+        }
+    }
+
+    /// Takes in the values of another histogram with the same bounds.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        other.cumulative.iter().for_each(|(bound, count)| self.add(*bound, *count));
+    }
+
+    /// The value that the share `quantile` does not exceed, taken as spread evenly within its bucket (as PromQL's
+    /// `histogram_quantile` does). `None` without values, and where it lies beyond the last bound.
+    pub(crate) fn quantile(&self, quantile: f64) -> Option<f64> {
+        let total = self.cumulative.last().map(|(_, count)| *count).filter(|count| *count > 0.0)?;
+        let rank = quantile * total;
+        let at = self.cumulative.iter().position(|(_, count)| *count >= rank)?;
+        let (bound, count) = self.cumulative[at];
+        let (bound_before, count_before) =
+            at.checked_sub(1).map_or((0.0, 0.0), |before| self.cumulative[before]);
+        let share = if count > count_before { (rank - count_before) / (count - count_before) } else { 1.0 };
+        bound.is_finite().then_some(bound_before + (bound - bound_before) * share)
+    }
 }
 
 #[cfg(test)]
@@ -60,5 +108,20 @@ mod tests {
             "# HELP a_total x\na_total{p=\"1\"} 3\na_total{p=\"2\"} 4.5\na_total_more 9\nb 1\n".to_owned();
         let metrics = Metrics { text };
         assert_eq!((metrics.sum("a_total"), metrics.sum("b"), metrics.sum("c")), (7.5, 1.0, 0.0));
+    }
+
+    #[test]
+    fn a_quantile_lies_within_its_bucket() {
+        let text = "# TYPE h histogram\nh_bucket{p=\"1\",le=\"1\"} 4\nh_bucket{p=\"1\",le=\"2\"} 8\nh_bucket{p=\"1\",le=\"+Inf\"} 9\n\
+                    h_bucket{p=\"2\",le=\"1\"} 1\nh_bucket{p=\"2\",le=\"2\"} 1\nh_bucket{p=\"2\",le=\"+Inf\"} 1\nh_sum 7\nh_count 10\n";
+        let mut buckets = Metrics::of_text(text).buckets("h");
+        // 5, 9 and 10 values; and the same once more.
+        assert_eq!(buckets.quantile(0.5), Some(1.0));
+        assert_eq!(buckets.quantile(0.7), Some(1.5));
+        assert_eq!(buckets.quantile(0.95), None);
+        buckets.merge(&buckets.clone());
+        assert_eq!(buckets.quantile(0.7), Some(1.5));
+        assert_eq!(buckets.quantile(0.25), Some(0.5));
+        assert_eq!(Metrics::of_text(text).buckets("other").quantile(0.5), None);
     }
 }

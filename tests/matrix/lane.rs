@@ -24,7 +24,7 @@ const PANICKED: i32 = 101;
 /// Hangs are found soon, and a restart too many on a busy machine ends nothing.
 const IMPATIENT: [&str; 4] = [
     "supervision.heartbeat_interval_ms=200",
-    "supervision.heartbeat_timeout_ms=3000",
+    "supervision.heartbeat_timeout_ms=5000",
     "supervision.restart_budget=1000",
     "supervision.backoff_max_ms=200",
 ];

@@ -28,7 +28,7 @@ use lane::Lane;
 use points::{Passed, all_points};
 
 /// Scenes that are worked on at the same time: most of a case is waiting.
-const LANES: u64 = 5;
+const LANES: u64 = 4;
 
 #[test]
 fn it_is_known_how_each_point_is_passed() {

@@ -35,12 +35,27 @@ SCHEMA_REGISTRY=$TEST_CACHE/schema-registry-$SCHEMA_REGISTRY_VERSION
 SPARK=$TEST_CACHE/spark-$SPARK_VERSION
 SPARK_JARS=$TEST_CACHE/spark-jars-$(digest "$TOOLS/spark/pom.xml")
 AIRFLOW=$TEST_CACHE/airflow-$(digest "$TOOLS/airflow/requirements.txt")
+PROMETHEUS=$TEST_CACHE/prometheus-debian
 
 # The browser that the pages are tested in. PULSELAKE_TEST_CHROMIUM names one. Prints nothing if there is none.
 browser() {
     local name
     for name in ${PULSELAKE_TEST_CHROMIUM:-chromium chromium-browser google-chrome-stable google-chrome}; do
         type -P "$name" && return
+    done
+    return 0
+}
+
+# The directory of prometheus, promtool, Alertmanager and amtool: the system's, else what setup.sh has unpacked.
+# PULSELAKE_TEST_PROMETHEUS_BIN names one. Prints nothing if there is none.
+prometheus_bin() {
+    local dir system
+    system=$(type -P promtool || true)
+    for dir in "${PULSELAKE_TEST_PROMETHEUS_BIN:-}" "${system%/promtool}" "$PROMETHEUS/usr/bin"; do
+        [ -x "$dir/prometheus" ] && [ -x "$dir/promtool" ] && [ -x "$dir/amtool" ] || continue
+        [ -x "$dir/prometheus-alertmanager" ] || [ -x "$dir/alertmanager" ] || continue
+        echo "$dir"
+        return
     done
     return 0
 }
@@ -58,7 +73,7 @@ s3_server() {
     case $wanted in '' | versitygw | moto) ;; *) die "PULSELAKE_TEST_S3_SERVER=$wanted: versitygw or moto" ;; esac
     if [ "$wanted" != moto ] && [ -x "$VERSITYGW" ]; then
         echo versitygw
-    elif [ "$wanted" != versitygw ] && [ -f "$MOTO/complete" ]; then
+    elif [ "$wanted" != versitygw ] && [ -f "$MOTO/compiled" ]; then
         echo moto
     fi
 }

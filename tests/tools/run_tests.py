@@ -3,8 +3,9 @@
     run_tests.py [--lanes N] [CARGO-OPTION…]          (such as --benches --examples: compiled too, not run)
 
 `cargo test` runs one test program after the other, and most of ours spend their time waiting: for a broker, a commit, a process that was
-killed. Here N programs (2, or PULSELAKE_TEST_LANES) run side by side, the slowest of the last run first; each in its package's directory as cargo does it, its
-output in one piece when it ends. Doc tests are not among them. The exit code is 0 only when every program's is.
+killed. Here N programs (2, or PULSELAKE_TEST_LANES) run side by side, each in its package's directory as cargo does it, its output in one
+piece when it ends. One lane takes the slowest of the last run first, the others the quickest, until they meet, and give way to it: the slow
+ones keep many processes busy, and two of them on one small machine would only run into each other's time limits. Doc tests are not among them. The exit code is 0 only when every program's is.
 
 Programs share nothing but the machine and the services that the environment names: their topics, buckets and databases have names of
 their own, and what stops a broker starts one of its own.
@@ -17,16 +18,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 # What no run has measured yet is taken for quick: it fills the gaps at the end.
 UNKNOWN_S = 0.0
+# How much the lanes beside the first give way.
+NICENESS = 5
 # Kinds of targets that are compiled with the tests where that is wanted (`--benches --examples`), and are none.
 NO_TESTS = {"bench", "example"}
-# Lines of a failed program that are said once more at the end: a log that was cut in the middle still has them.
-LAST_WORDS = 60
+# How much of a failed program is said once more at the end, for a log that was cut in the middle: the lines from each panic on, or the
+# last ones of a program without any; of each line its beginning, for an engine's log stands in some.
+PANIC_LINES = 5
+LAST_LINES = 20
+LINE_CHARACTERS = 400
 
 
 @dataclass(frozen=True)
@@ -77,12 +85,26 @@ def in_order(programs: list[TestProgram], durations_s: dict[str, float]) -> list
     return sorted(programs, key=lambda program: (-durations_s.get(program.name, UNKNOWN_S), program.name))
 
 
-def run_program(program: TestProgram) -> Outcome:
-    """Runs one to its end."""
+class Waiting:
+    """The programs that wait for a lane, the slowest first. Lanes may ask at the same time."""
+
+    def __init__(self, programs: list[TestProgram]):
+        self._programs = deque(programs)
+
+    def next_for(self, lane: int) -> TestProgram | None:
+        """What lane number `lane` is to run now: the first lane works from the slow end, the others from the quick one."""
+        try:
+            return self._programs.popleft() if lane == 0 else self._programs.pop()
+        except IndexError:
+            return None
+
+
+def run_program(program: TestProgram, niceness: int = 0) -> Outcome:
+    """Runs one to its end, with all that it starts by so much less urgent than other programs."""
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
         running = subprocess.Popen(
-            [program.executable, "--include-ignored"],
+            ["nice", "-n", str(niceness), program.executable, "--include-ignored"],
             cwd=program.directory,
             env={**os.environ, "CARGO_MANIFEST_DIR": program.directory},
             stdin=subprocess.DEVNULL,
@@ -98,10 +120,13 @@ def run_program(program: TestProgram) -> Outcome:
 
 
 def last_words(output: str) -> str:
-    """What a failed program says of its failures, shortened: from the list of failures on, or its end where there is none."""
+    """What a failed program says of its failures, shortened: its panics and the tests that failed, or its end where there are none."""
     lines = output.splitlines()
-    start = lines.index("failures:") if "failures:" in lines else max(0, len(lines) - LAST_WORDS)
-    return "\n".join(lines[start:start + LAST_WORDS])
+    said = {at + behind for at, line in enumerate(lines) if "panicked at " in line for behind in range(PANIC_LINES)}
+    said |= {at for at, line in enumerate(lines) if line.startswith("test ") and line.endswith("FAILED")}
+    if not said:
+        said = set(range(len(lines) - LAST_LINES, len(lines)))
+    return "\n".join(line[:LINE_CHARACTERS] for at, line in enumerate(lines) if at in said)
 
 
 def known_durations_s(place: Path) -> dict[str, float]:
@@ -133,14 +158,28 @@ def main() -> int:
     programs = in_order(test_programs(build(cargo_options)), durations_s)
     if not programs:
         sys.exit("run_tests.py: cargo named no test program")
-    outcomes = []
+    started = time.monotonic()
+    waiting = Waiting(programs)
+    outcomes: list[Outcome] = []
+    one_speaks = Lock()
+
+    def work(lane: int) -> None:
+        while (program := waiting.next_for(lane)) is not None:
+            outcome = run_program(program, niceness=NICENESS if lane else 0)
+            with one_speaks:
+                outcomes.append(outcome)
+                print(f"     Running {program.name}\n{outcome.output}", flush=True)
+                state = "ok" if outcome.exit_code == 0 else f"FAILED (exit code {outcome.exit_code})"
+                print(
+                    f"[{len(outcomes)}/{len(programs)}, {time.monotonic() - started:.0f} s] {program.name}: {state}, "
+                    f"{outcome.duration_s:.0f} s, {outcome.cpu_s:.0f} CPU s",
+                    file=sys.stderr,
+                    flush=True,
+                )
+
     with ThreadPoolExecutor(arguments.lanes) as lanes:
-        for finished in as_completed([lanes.submit(run_program, program) for program in programs]):
-            outcome = finished.result()
-            outcomes.append(outcome)
-            print(f"     Running {outcome.program.name}\n{outcome.output}", flush=True)
-            state = "ok" if outcome.exit_code == 0 else f"FAILED (exit code {outcome.exit_code})"
-            print(f"[{len(outcomes)}/{len(programs)}] {outcome.program.name}: {state}, {outcome.duration_s:.0f} s, {outcome.cpu_s:.0f} CPU s", file=sys.stderr, flush=True)
+        for finished in [lanes.submit(work, lane) for lane in range(arguments.lanes)]:
+            finished.result()
     if arguments.remember:
         measured = {outcome.program.name: round(outcome.duration_s) for outcome in outcomes if outcome.duration_s >= 5}
         arguments.durations.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")

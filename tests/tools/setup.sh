@@ -4,7 +4,7 @@
 #   Iceberg's reference REST catalog (jars, by Maven; its server is compiled by javac), an S3 server (versitygw, by Go; without
 #   Go: moto, by uv), PostgreSQL (the system's; without one: a bundle of its binaries, by Maven), Debezium on Kafka Connect (jars,
 #   by Maven), Apicurio's schema registry (an archive of jars, by Maven). The browser of the pages' tests, Chromium, is the
-#   system's: where it is missing, root gets Debian's package.
+#   system's: where it is missing, root gets Debian's package. Prometheus and Alertmanager are the system's too, or Debian's packages unpacked.
 # Safe to repeat: what is there already is left alone, and a run with nothing to do takes well under a second.
 # Exits non-zero with one sentence per missing program.
 set -euo pipefail
@@ -79,7 +79,7 @@ fetch_s3_server() {
     fi
     say "installing moto $MOTO_VERSION (about 180 MB on disk) into $MOTO"
     install_venv "$MOTO" "moto[server]==$MOTO_VERSION"
-    touch "$MOTO/complete"
+    touch "$MOTO/compiled"
 }
 
 # The jar holds an archive .txz, which Python can unpack where tar has no xz.
@@ -130,21 +130,47 @@ fetch_browser() {
     retry "the installation of Chromium" install_browser
 }
 
+download_prometheus() { # download_prometheus DIR
+    (cd "$1" && apt-get download -qq prometheus prometheus-alertmanager >&2) && return
+    # No list of packages yet, or an old one that names files which are gone.
+    [ "$(id -u)" -eq 0 ] || return 1
+    apt-get update -qq >&2 && (cd "$1" && apt-get download -qq prometheus prometheus-alertmanager >&2)
+}
+
+# The packages are unpacked, not installed: nobody starts a service, and root is not needed.
+fetch_prometheus() {
+    [ -z "$(prometheus_bin)" ] || return 0
+    if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
+        die "no Prometheus was found, by which the alerts are tested: put prometheus, promtool, alertmanager and amtool into PATH, or name their directory by PULSELAKE_TEST_PROMETHEUS_BIN"
+    fi
+    say "fetching Prometheus and Alertmanager from Debian's packages (30 MB, 140 MB on disk) into $PROMETHEUS"
+    local part=$PROMETHEUS.part package
+    rm -rf "$part"
+    mkdir -p "$part"
+    retry "the download of Prometheus by apt" download_prometheus "$part"
+    for package in "$part"/*.deb; do dpkg-deb -x "$package" "$part"; done
+    rm -rf "$part"/*.deb "$part/usr/share"
+    mv "$part" "$PROMETHEUS"
+    [ -n "$(prometheus_bin)" ] ||
+        die "Debian's packages of Prometheus have no program that runs here: put prometheus, promtool, alertmanager and amtool into PATH"
+}
+
 fetch_python() {
     is_venv_ready "$VENV" && return
     say "installing PyIceberg, DuckDB, the Kafka client and Playwright (about 550 MB on disk) into $VENV"
     install_venv "$VENV" -r "$TOOLS/python-requirements.txt"
     "$TEST_PYTHON" -c 'import confluent_kafka, duckdb, pyiceberg.catalog.sql, psycopg2, pyarrow, duckdb_extension_iceberg, playwright.sync_api, axe_playwright_python' ||
         die "the Python packages are installed but can't be loaded: see the message above"
-    touch "$VENV/complete"
+    touch "$VENV/compiled"
 }
 
 is_complete() {
     [ -d "$KAFKA_JARS" ] && is_venv_ready "$VENV" && [ -d "$REST_JARS" ] && [ -d "$REST_CLASSES" ] && [ -n "$(s3_server)" ] &&
-        [ -n "$(postgres_bin)" ] && [ -d "$DEBEZIUM_JARS" ] && [ -d "$SCHEMA_REGISTRY" ] && [ -n "$(browser)" ]
+        [ -n "$(postgres_bin)" ] && [ -d "$DEBEZIUM_JARS" ] && [ -d "$SCHEMA_REGISTRY" ] && [ -n "$(browser)" ] &&
+        [ -n "$(prometheus_bin)" ]
 }
 
-tell() { say "ready in $TEST_CACHE (S3 server: $(s3_server); PostgreSQL: $(postgres_bin); Chromium: $(browser))"; }
+tell() { say "ready in $TEST_CACHE (S3 server: $(s3_server); PostgreSQL: $(postgres_bin); Chromium: $(browser); Prometheus: $(prometheus_bin))"; }
 
 check_programs
 if is_complete; then
@@ -162,4 +188,5 @@ fetch_postgres
 fetch_jars "Debezium on Kafka Connect (about 45 MB)" "$TOOLS/debezium/pom.xml" "$DEBEZIUM_JARS"
 fetch_schema_registry
 fetch_browser
+fetch_prometheus
 tell

@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from run_tests import LAST_WORDS, TestProgram, in_order, known_durations_s, last_words, package_name, run_program, test_programs
+from run_tests import LAST_LINES, LINE_CHARACTERS, TestProgram, Waiting, in_order, known_durations_s, last_words, package_name, run_program, test_programs
 
 
 def artifact(package_id: str, manifest: str, source: str, executable: str | None, is_test: bool = True, kind: str = "test") -> str:
@@ -41,12 +41,19 @@ class RunTests(unittest.TestCase):
         ordered = in_order(programs, {"slow": 90.0, "quick": 5.0})
         self.assertEqual([program.name for program in ordered], ["slow", "quick", "a", "b"])
 
+    def test_the_first_lane_works_from_the_slow_end_and_the_others_from_the_quick_one(self):
+        slow, medium, quick, quickest = programs = [TestProgram(name, "", "") for name in ("slow", "medium", "quick", "quickest")]
+        waiting = Waiting(programs)
+        taken = [waiting.next_for(lane) for lane in (0, 1, 2, 0, 1)]
+        self.assertEqual(taken, [slow, quickest, quick, medium, None])
+
     def test_what_a_failed_program_says_of_its_failures_is_kept_short(self):
         chatter = [f"line {number}" for number in range(500)]
-        said = last_words("\n".join([*chatter, "failures:", "", "---- a stdout ----", "panicked", *chatter]))
-        self.assertTrue(said.startswith("failures:\n\n---- a stdout ----\npanicked\nline 0"))
-        self.assertEqual(len(said.splitlines()), LAST_WORDS)
-        self.assertEqual(last_words("\n".join(chatter)).splitlines(), chatter[-LAST_WORDS:])
+        panic = ["thread 'a' panicked at tests/a.rs:7:5:", "x" * 5_000, "of b"]
+        said = last_words("\n".join(["test a ... FAILED", "test b ... ok", *chatter, *panic, *chatter]))
+        self.assertEqual(said.splitlines(), ["test a ... FAILED", panic[0], "x" * LINE_CHARACTERS, "of b", "line 0", "line 1"])
+        self.assertEqual(last_words("\n".join(chatter)).splitlines(), chatter[-LAST_LINES:])
+        self.assertEqual(last_words("killed"), "killed")
 
     def test_durations_that_cannot_be_read_are_no_durations(self):
         with tempfile.TemporaryDirectory() as directory:

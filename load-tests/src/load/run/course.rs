@@ -20,6 +20,7 @@ use crate::load::faults::run::{FaultReport, FaultRun};
 use crate::load::outcome::Sample;
 use crate::load::scenario::plan::{PlannedPhase, Stretch, generator_config};
 use crate::load::scenario::{PhaseKind, Scenario};
+use crate::metrics::Buckets;
 
 /// How long the tables may take to hold everything that was sent.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(300);
@@ -43,6 +44,8 @@ pub(crate) struct Course {
     pub(crate) probes: Vec<Probe>,
     /// What the engines had used when the first record was due, and when the last one was sent.
     pub(crate) usage: [FleetUsage; 2],
+    /// From events to the live board, as every engine said when it was asked last.
+    pub(crate) event_to_board: Buckets,
     /// From the last record sent until bronze had all; `None` when it never had.
     pub(crate) drain_s: Option<f64>,
     /// Of each entity whose changes came along.
@@ -77,7 +80,7 @@ impl Course {
         let finished = running.setup.fleet.finish(FINISH_PATIENCE);
         running.note("the engine's end", finished);
         let Running { setup, observer, mut problems, .. } = running;
-        let samples = observer.finish();
+        let (samples, event_to_board) = observer.finish();
         let commits = last_commits(&setup.watch).unwrap_or_else(|error| {
             problems.push(format!("the tables could not be watched to the end: {error:#}"));
             Vec::new()
@@ -86,7 +89,19 @@ impl Course {
         let account = setup.feed.account().lock();
         let drain_s = readable_after_s(&commits, &setup.topic, &account.sent, setup.start_ms, sent_until_s);
         drop(account);
-        Ok(Self { setup, phases, samples, commits, faults, probes, usage, drain_s, written, problems })
+        Ok(Self {
+            setup,
+            phases,
+            samples,
+            commits,
+            faults,
+            probes,
+            usage,
+            event_to_board,
+            drain_s,
+            written,
+            problems,
+        })
     }
 }
 

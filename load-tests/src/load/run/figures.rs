@@ -33,6 +33,9 @@ pub(crate) fn figures(
             put(&format!("{name}_{share}_s"), Some(seconds), 3);
         }
     }
+    for (share, quantile) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
+        put(&format!("board_{share}_s"), course.event_to_board.quantile(quantile), 3);
+    }
     let (sent, delay_ms) = {
         let account = course.setup.feed.account().lock();
         (account.sent.count() as f64, account.worst_delay_ms)

@@ -32,7 +32,7 @@ pub(crate) struct FleetPlan {
 }
 
 /// One process that was started; numbers are never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EngineNumber(pub(crate) u32);
 
 struct Member {

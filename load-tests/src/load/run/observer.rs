@@ -17,6 +17,7 @@ use super::fleet::{EngineNumber, Fleet};
 use super::sent::SentRecords;
 use crate::lake_watch::{LakeWatch, SeenCommit};
 use crate::load::outcome::Sample;
+use crate::metrics::{Buckets, Metrics};
 use crate::statistics::mib;
 
 const INTERVAL_MS: i64 = 1_000;
@@ -26,6 +27,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// the engine CPU.
 const LONG_RUN_S: u32 = 120;
 const EVERY_OF_LONG_RUNS: usize = 5;
+const BOARD_LATENCY: &str = "pulselake_board_latency_seconds";
 
 /// What is looked at.
 pub(crate) struct Observed {
@@ -39,9 +41,13 @@ pub(crate) struct Observed {
     pub(crate) name: String,
 }
 
+/// From events to the live board, as each engine said when it was asked last: it is the only one to know.
+type BoardLatencies = HashMap<EngineNumber, Buckets>;
+
 /// Samples until it is stopped.
 pub(crate) struct Observer {
     samples: Arc<Mutex<Vec<Sample>>>,
+    board: Arc<Mutex<BoardLatencies>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -49,10 +55,12 @@ pub(crate) struct Observer {
 impl Observer {
     /// Begins with the run's first record.
     pub(crate) fn start(observed: Observed) -> Self {
-        let (samples, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
-        let mut observer = Self { samples, stop, thread: None };
-        let (samples, stop) = (observer.samples.clone(), observer.stop.clone());
-        observer.thread = Some(std::thread::spawn(move || Looker::of(observed).look_until(&stop, &samples)));
+        let (samples, board, stop) = (Arc::default(), Arc::default(), Arc::new(AtomicBool::new(false)));
+        let mut observer = Self { samples, board, stop, thread: None };
+        let (samples, board, stop) =
+            (observer.samples.clone(), observer.board.clone(), observer.stop.clone());
+        let look = move || Looker::of(observed, board).look_until(&stop, &samples);
+        observer.thread = Some(std::thread::spawn(look));
         observer
     }
 
@@ -61,10 +69,12 @@ impl Observer {
         ask(&self.samples.lock())
     }
 
-    /// All samples.
-    pub(crate) fn finish(mut self) -> Vec<Sample> {
+    /// All samples, and the time from events to the live board by all engines together.
+    pub(crate) fn finish(mut self) -> (Vec<Sample>, Buckets) {
         self.end();
-        std::mem::take(&mut *self.samples.lock())
+        let mut event_to_board = Buckets::default();
+        self.board.lock().values().for_each(|of_engine| event_to_board.merge(of_engine));
+        (std::mem::take(&mut *self.samples.lock()), event_to_board)
     }
 
     fn end(&mut self) {
@@ -89,17 +99,18 @@ struct Looker {
     /// The process whose metrics count, and what was committed when it was first met.
     taken_from: Option<(EngineNumber, u64)>,
     warehouse_bytes: u64,
+    board: Arc<Mutex<BoardLatencies>>,
 }
 
 impl Looker {
-    fn of(observed: Observed) -> Self {
+    fn of(observed: Observed, board: Arc<Mutex<BoardLatencies>>) -> Self {
         let bar = ProgressBar::new(observed.duration_s.into());
         if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} s {msg}") {
             bar.set_style(style);
         }
         bar.set_prefix(observed.name.clone());
         let every = if observed.duration_s > LONG_RUN_S { EVERY_OF_LONG_RUNS } else { 1 };
-        Self { observed, every, bar, taken_from: None, warehouse_bytes: 0 }
+        Self { observed, every, bar, taken_from: None, warehouse_bytes: 0, board }
     }
 
     fn look_until(mut self, stop: &AtomicBool, samples: &Mutex<Vec<Sample>>) {
@@ -136,7 +147,8 @@ impl Looker {
         let mut lag_taken_records = None;
         self.note_process(committed_records);
         if with_metrics {
-            lag_taken_records = self.taken().map(|taken| sent_events.saturating_sub(taken));
+            let metrics = self.ask_engines();
+            lag_taken_records = self.taken(&metrics).map(|taken| sent_events.saturating_sub(taken));
             if let Some(directory) = &self.observed.warehouse {
                 self.warehouse_bytes = bytes_below(directory);
             }
@@ -166,11 +178,22 @@ impl Looker {
         };
     }
 
+    /// The metrics of all engines that answer; what they say of the board is kept.
+    fn ask_engines(&self) -> HashMap<EngineNumber, Metrics> {
+        let fleet = &self.observed.fleet;
+        let numbers = fleet.members().into_iter();
+        let answers: HashMap<_, _> =
+            numbers.filter_map(|number| Some((number, fleet.metrics(number)?))).collect();
+        let of_board =
+            |(number, metrics): (&EngineNumber, &Metrics)| (*number, metrics.buckets(BOARD_LATENCY));
+        self.board.lock().extend(answers.iter().map(of_board));
+        answers
+    }
+
     /// Records that the engine has taken from the topic.
-    fn taken(&self) -> Option<u64> {
+    fn taken(&self, metrics: &HashMap<EngineNumber, Metrics>) -> Option<u64> {
         let (number, base) = self.taken_from?;
-        let metrics = self.observed.fleet.metrics(number)?;
-        Some(base + metrics.sum("pulselake_source_records_total") as u64)
+        Some(base + metrics.get(&number)?.sum("pulselake_source_records_total") as u64)
     }
 
     fn show(&self, sample: &Sample) {
