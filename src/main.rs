@@ -6,6 +6,8 @@ mod cli;
 mod commands;
 mod engine;
 mod inspect;
+#[cfg(test)]
+mod reference;
 
 use std::process::ExitCode;
 

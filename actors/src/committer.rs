@@ -220,6 +220,7 @@ impl CommitAttempt {
                     return self.refuse_all(batch, &refusal, files_may_be_deleted).await;
                 }
                 CommitAction::Retry | CommitAction::RestartGeneration => {
+                    self.metrics.attempt_failed();
                     if error.action() == CommitAction::RestartGeneration {
                         self.metrics.outcome_unknown();
                         events::commit_outcome_unknown(self.table, &commit_id, &error.to_string());

@@ -41,7 +41,7 @@ impl RestartBudget {
     /// Books a crash at `now`.
     pub fn spend(&mut self, now: Instant) -> Result<(), BudgetSpent> {
         self.crashes.push_back(now);
-        while self.crashes.front().is_some_and(|crash| now.duration_since(*crash) > self.policy.window) {
+        while self.crashes.front().is_some_and(|crash| !self.counts(*crash, now)) {
             self.crashes.pop_front();
         }
         if self.crashes.len() > self.policy.budget {
@@ -50,9 +50,15 @@ impl RestartBudget {
         Ok(())
     }
 
-    /// Crashes that may still come within the window.
-    pub fn left(&self) -> usize {
-        self.policy.budget.saturating_sub(self.crashes.len())
+    fn counts(&self, crash: Instant, now: Instant) -> bool {
+        now.duration_since(crash) <= self.policy.window
+    }
+
+    /// Crashes that may still come within the window that ends at `now`.
+    pub fn left(&self, now: Instant) -> usize {
+        self.policy
+            .budget
+            .saturating_sub(self.crashes.iter().filter(|crash| self.counts(**crash, now)).count())
     }
 
     /// The pause before attempt number `attempt` (from 0) in a row: doubles up to the longest.
@@ -90,6 +96,16 @@ mod tests {
             budget.spend(start + Duration::from_secs(2)),
             Err(BudgetSpent { crashes: 3, window: POLICY.window })
         );
+    }
+
+    #[test]
+    fn the_budget_fills_up_again_without_another_crash() {
+        let mut budget = RestartBudget::new(POLICY);
+        let start = Instant::now();
+        assert_eq!(budget.left(start), 2);
+        budget.spend(start).unwrap();
+        assert_eq!(budget.left(start + POLICY.window), 1);
+        assert_eq!(budget.left(start + POLICY.window + Duration::from_millis(1)), 2);
     }
 
     #[test]

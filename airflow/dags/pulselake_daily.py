@@ -3,8 +3,9 @@
 A run's logical date is the day that it makes. Tables and run log (qa.batch_runs) say what is done already: a task that is cleared or run
 once more does what is missing, and nothing where nothing is. Two days before are looked at too, for events that came late.
 
-Two variables in the environment of the DAG processor: with PULSELAKE_FIRST_DAY (such as 2026-01-31) days from then on are caught up, one
-after the other; PULSELAKE_DEADLINE is the time of day at which tables are due, 09:00 without it, none when it is empty.
+Three variables in the environment of the DAG processor: with PULSELAKE_FIRST_DAY (such as 2026-01-31) days from then on are caught up, one
+after the other; PULSELAKE_DEADLINE is the time of day at which tables are due, 09:00 without it, none when it is empty; PULSELAKE_METRICS_DIR
+is where a worker leaves metrics for node_exporter's textfile collector, a file for each task, none without it.
 """
 
 import os
@@ -19,6 +20,7 @@ FIRST_DAY = os.environ.get("PULSELAKE_FIRST_DAY")
 BEGINS = time(hour=3)
 """Late enough for nearly all late events, six hours before the deadline."""
 DEADLINE = os.environ.get("PULSELAKE_DEADLINE", "09:00")
+METRICS_DIR = os.environ.get("PULSELAKE_METRICS_DIR")
 
 DAY = ["--date", "{{ ds }}"]
 WITH_LATE_DAYS = ["--from", "{{ macros.ds_add(ds, -2) }}", "--to", "{{ ds }}"]
@@ -29,7 +31,8 @@ GOLD = ["batch_video_daily", "batch_quality_daily", "session_health_daily", "cre
 def batch_run(task_id: str, days: list[str], jobs: list[str], **options: object) -> PulselakeOperator:
     """A task that runs some jobs of `pulselake batch run`."""
     chosen = [word for job in jobs for word in ("--job", job)]
-    return PulselakeOperator(task_id=task_id, arguments=["batch", "run", *days, *chosen], **options)
+    metrics = ["--metrics-file", f"{METRICS_DIR}/pulselake_{task_id}.prom"] if METRICS_DIR else []
+    return PulselakeOperator(task_id=task_id, arguments=["batch", "run", *days, *chosen, *metrics], **options)
 
 
 def deadline() -> DeadlineAlert | None:

@@ -36,7 +36,7 @@ impl EngineBinary {
         })?;
         ensure!(output.status.success(), "{} --version ended with {}", path.display(), output.status);
         let text = String::from_utf8_lossy(&output.stdout);
-        let version = text.split_whitespace().last().unwrap_or("unknown").to_owned();
+        let version = text.trim().split_once(' ').map_or("unknown", |(_, version)| version).to_owned();
         Ok(Self { path: path.to_owned(), version })
     }
 

@@ -1,6 +1,8 @@
 //! The command line: what can be typed. No command does its work here.
 
 mod batch;
+#[cfg(test)]
+mod reference;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ pub(crate) use batch::{BatchCommand, DriftArgs, LakeArgs};
 
 /// SQL on Pulselake's tables, read-only.
 #[derive(Debug, Parser)]
-#[command(name = "pulselake-query", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "pulselake-query", version = env!("PULSELAKE_VERSION"), propagate_version = true, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

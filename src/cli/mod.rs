@@ -3,6 +3,7 @@
 mod change_topic;
 mod decide;
 mod generate;
+mod health;
 mod inspect;
 mod maintain;
 mod query;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use decide::{DecideArgs, DecideFormat};
 pub(crate) use generate::GenerateArgs;
+pub(crate) use health::HealthArgs;
 pub(crate) use inspect::{
     AuditArgs, LedgerCommand, LedgerRewindArgs, LedgerShowArgs, OutputFormat, QuarantineCommand,
     QuarantineListArgs, QuarantineReplayArgs, QuarantineShowArgs, TablesArgs, TablesCommand,
@@ -29,7 +31,7 @@ pub(crate) use tools::{CompletionsArgs, ConfigCommand, ManArgs};
 /// Start with `pulselake demo`: it needs nothing else. Every setting has a default; `pulselake config reference` explains
 /// them all.
 #[derive(Debug, Parser)]
-#[command(name = "pulselake", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "pulselake", version = env!("PULSELAKE_VERSION"), propagate_version = true, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Write generated events to a Kafka topic or as NDJSON
     Generate(GenerateArgs),
+    /// Ask the engine on this machine whether it is well; exits with 1 when it is not
+    Health(HealthArgs),
     /// List the tables with their snapshots, files and ledgers, or inspect one
     Tables(TablesArgs),
     /// Compact tables, expire old snapshots and remove files without a use, once; the running engine does it by itself

@@ -5,6 +5,7 @@ mod config;
 mod decide;
 mod erase;
 mod generate;
+mod health;
 mod ledger;
 mod maintain;
 mod maintain_text;
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => service::run(&args),
         Command::Init(args) => service::init(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Tables(args) => tables::run(&args),
         Command::Maintain(args) => maintain::run(&args),
         Command::Erase(args) => erase::run(&args),

@@ -99,7 +99,7 @@ pub fn run_killed(scene: &Scene, words: &[&str], kill: &Kill) -> bool {
     command.env_remove("PULSELAKE_CONFIG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if let Kill::AtCommit(time) = kill {
         let earlier = time - 1;
-        command.env("FAILPOINTS", format!("lake::before_replace_commit={earlier}*off->return(abort)"));
+        command.env("FAILPOINTS", format!("batch::before_replace_commit={earlier}*off->return(abort)"));
     }
     let mut child = command.spawn().unwrap();
     let patience = match kill {

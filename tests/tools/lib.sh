@@ -19,7 +19,8 @@ digest() { # digest FILE…: a short checksum over the files’ content
 
 KAFKA_JARS=$TEST_CACHE/kafka-$(digest "$TOOLS/kafka/pom.xml")
 UV_HOME=$TEST_CACHE/uv-$UV_VERSION
-VENV=$TEST_CACHE/python-$(digest "$TOOLS/python-requirements.txt")
+GRAFANA_REQUIREMENTS=$TOOLS/../../config/grafana/requirements.txt
+VENV=$TEST_CACHE/python-$(digest "$TOOLS/python-requirements.txt" "$GRAFANA_REQUIREMENTS")
 TEST_PYTHON=$VENV/bin/python
 REST_SOURCES=("$TOOLS"/rest-catalog/src/org/apache/iceberg/rest/*.java)
 REST_JARS=$TEST_CACHE/rest-jars-$(digest "$TOOLS/rest-catalog/pom.xml")
@@ -35,7 +36,6 @@ SCHEMA_REGISTRY=$TEST_CACHE/schema-registry-$SCHEMA_REGISTRY_VERSION
 SPARK=$TEST_CACHE/spark-$SPARK_VERSION
 SPARK_JARS=$TEST_CACHE/spark-jars-$(digest "$TOOLS/spark/pom.xml")
 AIRFLOW=$TEST_CACHE/airflow-$(digest "$TOOLS/airflow/requirements.txt")
-PROMETHEUS=$TEST_CACHE/prometheus-debian
 
 # The browser that the pages are tested in. PULSELAKE_TEST_CHROMIUM names one. Prints nothing if there is none.
 browser() {
@@ -46,18 +46,15 @@ browser() {
     return 0
 }
 
-# The directory of prometheus, promtool, Alertmanager and amtool: the system's, else what setup.sh has unpacked.
-# PULSELAKE_TEST_PROMETHEUS_BIN names one. Prints nothing if there is none.
+# The directory of prometheus, promtool, Alertmanager (Debian's name or its own) and amtool. PULSELAKE_TEST_PROMETHEUS_BIN names one.
+# Prints nothing if there is none.
 prometheus_bin() {
-    local dir system
-    system=$(type -P promtool || true)
-    for dir in "${PULSELAKE_TEST_PROMETHEUS_BIN:-}" "${system%/promtool}" "$PROMETHEUS/usr/bin"; do
-        [ -x "$dir/prometheus" ] && [ -x "$dir/promtool" ] && [ -x "$dir/amtool" ] || continue
-        [ -x "$dir/prometheus-alertmanager" ] || [ -x "$dir/alertmanager" ] || continue
-        echo "$dir"
-        return
-    done
-    return 0
+    local dir=${PULSELAKE_TEST_PROMETHEUS_BIN:-}
+    [ -n "$dir" ] || dir=$(type -P promtool || true)
+    dir=${dir%/promtool}
+    [ -x "$dir/prometheus" ] && [ -x "$dir/promtool" ] && [ -x "$dir/amtool" ] || return 0
+    [ -x "$dir/prometheus-alertmanager" ] || [ -x "$dir/alertmanager" ] || return 0
+    echo "$dir"
 }
 
 say() { printf '%s\n' "test tools: $*" >&2; }

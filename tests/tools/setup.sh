@@ -4,7 +4,7 @@
 #   Iceberg's reference REST catalog (jars, by Maven; its server is compiled by javac), an S3 server (versitygw, by Go; without
 #   Go: moto, by uv), PostgreSQL (the system's; without one: a bundle of its binaries, by Maven), Debezium on Kafka Connect (jars,
 #   by Maven), Apicurio's schema registry (an archive of jars, by Maven). The browser of the pages' tests, Chromium, is the
-#   system's: where it is missing, root gets Debian's package. Prometheus and Alertmanager are the system's too, or Debian's packages unpacked.
+#   system's: where it is missing, root gets Debian's package. So it is with Prometheus and Alertmanager.
 # Safe to repeat: what is there already is left alone, and a run with nothing to do takes well under a second.
 # Exits non-zero with one sentence per missing program.
 set -euo pipefail
@@ -130,36 +130,40 @@ fetch_browser() {
     retry "the installation of Chromium" install_browser
 }
 
-download_prometheus() { # download_prometheus DIR
-    (cd "$1" && apt-get download -qq prometheus prometheus-alertmanager >&2) && return
-    # No list of packages yet, or an old one that names files which are gone.
-    [ "$(id -u)" -eq 0 ] || return 1
-    apt-get update -qq >&2 && (cd "$1" && apt-get download -qq prometheus prometheus-alertmanager >&2)
+# Debian's packages start the servers that they bring, now and with the machine; nobody has asked for that here. What was there before
+# is left alone.
+install_prometheus() {
+    local package refusal=/usr/sbin/policy-rc.d outcome=0 new=()
+    for package in prometheus prometheus-alertmanager; do
+        dpkg -s "$package" >/dev/null 2>&1 || new+=("$package")
+    done
+    if [ -e "$refusal" ]; then
+        refusal=
+    else
+        printf '#!/bin/sh\nexit 101\n' >"$refusal"
+        chmod 755 "$refusal"
+    fi
+    apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${new[@]}" >&2 || outcome=1
+    [ -z "$refusal" ] || rm -f "$refusal"
+    systemctl disable --now "${new[@]}" >/dev/null 2>&1 || true
+    return "$outcome"
 }
 
-# The packages are unpacked, not installed: nobody starts a service, and root is not needed.
 fetch_prometheus() {
     [ -z "$(prometheus_bin)" ] || return 0
-    if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
-        die "no Prometheus was found, by which the alerts are tested: put prometheus, promtool, alertmanager and amtool into PATH, or name their directory by PULSELAKE_TEST_PROMETHEUS_BIN"
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        die "no Prometheus was found, by which the alerts are tested: install it with Alertmanager, promtool and amtool (Debian: prometheus prometheus-alertmanager), or name their directory by PULSELAKE_TEST_PROMETHEUS_BIN"
     fi
-    say "fetching Prometheus and Alertmanager from Debian's packages (30 MB, 140 MB on disk) into $PROMETHEUS"
-    local part=$PROMETHEUS.part package
-    rm -rf "$part"
-    mkdir -p "$part"
-    retry "the download of Prometheus by apt" download_prometheus "$part"
-    for package in "$part"/*.deb; do dpkg-deb -x "$package" "$part"; done
-    rm -rf "$part"/*.deb "$part/usr/share"
-    mv "$part" "$PROMETHEUS"
-    [ -n "$(prometheus_bin)" ] ||
-        die "Debian's packages of Prometheus have no program that runs here: put prometheus, promtool, alertmanager and amtool into PATH"
+    say "installing Prometheus and Alertmanager from Debian's packages (about 160 MB on disk); their services are not started"
+    retry "the installation of Prometheus" install_prometheus
+    [ -n "$(prometheus_bin)" ] || die "prometheus, promtool, Alertmanager and amtool are not in one directory of PATH, though Debian's packages are installed"
 }
 
 fetch_python() {
     is_venv_ready "$VENV" && return
     say "installing PyIceberg, DuckDB, the Kafka client and Playwright (about 550 MB on disk) into $VENV"
-    install_venv "$VENV" -r "$TOOLS/python-requirements.txt"
-    "$TEST_PYTHON" -c 'import confluent_kafka, duckdb, pyiceberg.catalog.sql, psycopg2, pyarrow, duckdb_extension_iceberg, playwright.sync_api, axe_playwright_python' ||
+    install_venv "$VENV" -r "$TOOLS/python-requirements.txt" -r "$GRAFANA_REQUIREMENTS"
+    "$TEST_PYTHON" -c 'import confluent_kafka, duckdb, pyiceberg.catalog.sql, psycopg2, pyarrow, duckdb_extension_iceberg, playwright.sync_api, axe_playwright_python, yaml, pytz, promql_parser' ||
         die "the Python packages are installed but can't be loaded: see the message above"
     touch "$VENV/compiled"
 }

@@ -151,16 +151,11 @@ impl<S: Stream> Supervisor<S> {
         slot.attempt += 1;
         slot.restart_at = Some(Instant::now() + pause);
         let name = shard_name(&self.stream, shard);
-        self.stream.status().count_restart(&name, &failure.to_string(), self.budget.left());
+        let restarts_left = self.budget.left(Instant::now());
+        self.stream.status().count_restart(&name, &failure.to_string(), restarts_left);
         slot.metrics.restarted();
-        slot.metrics.restarts_left(self.budget.left());
-        events::generation_killed(
-            &name,
-            slot.last_generation,
-            &failure.to_string(),
-            pause,
-            self.budget.left(),
-        );
+        events::generation_killed(&name, slot.last_generation, &failure.to_string(), pause, restarts_left);
+        self.show_restarts_left();
         self.update_phase(Some(failure.to_string()));
         Ok(())
     }

@@ -54,8 +54,15 @@ impl<S: Stream> Supervisor<S> {
         if self.next_lag <= now {
             self.next_lag = now + self.stream.settings().lag_interval;
             self.measure_lag();
+            self.show_restarts_left();
         }
         Ok(())
+    }
+
+    /// All shards spend one budget, which fills up again with time.
+    pub(super) fn show_restarts_left(&self) {
+        let left = self.budget.left(Instant::now());
+        self.slots.iter().for_each(|slot| slot.metrics.restarts_left(left));
     }
 
     /// Looks at the ends of the partitions, beside the streams: a broker that does not answer must not stop anything.

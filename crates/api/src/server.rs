@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::parts::{Api, ApiParts};
-use crate::{engine, events, router};
+use crate::{engine, events, pulse, router};
 
 /// Threads that answer.
 const THREADS: usize = 2;
@@ -137,6 +137,7 @@ pub async fn serve(
     let listener = TcpListener::from_std(listener.listener)?;
     let api = Api::new(parts);
     let sampling = tokio::spawn(sample_every_second(api.clone()));
+    let measuring = tokio::spawn(pulse::measure(api.clone()));
     let updates = tokio::spawn(events::run(api.clone()));
     let connections = Connections {
         router: router::router(api.clone()),
@@ -150,6 +151,7 @@ pub async fn serve(
     drop(listener);
     updates.abort();
     sampling.abort();
+    measuring.abort();
     api.events.close();
     api.query.stop().await;
     if tokio::time::timeout(END_PATIENCE, connections.graceful.shutdown()).await.is_err() {

@@ -32,7 +32,7 @@ use crate::writer::{PartitionKey, Partitioner};
 use crate::{CommitError, Lake, LakeError, TableWriter, WriterOptions, tables};
 
 /// Failpoint: all rows are written into whole files, nothing was asked of the catalog.
-pub const BEFORE_REPLACE_COMMIT: &str = "lake::before_replace_commit";
+pub const BEFORE_REPLACE_COMMIT: &str = "batch::before_replace_commit";
 
 /// What is exchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -184,6 +184,25 @@ mod tests {
     }
 
     #[test]
+    fn the_end_is_reached_also_behind_a_look_that_came_after_the_last_record() {
+        let mut looks_behind_the_last = 0;
+        for end in (1..=10).map(|seconds| START_MS + seconds * 1_000) {
+            let (source, now) = source(GeneratorPace::Live, Some(end));
+            for before_end in 2..=10 {
+                let mut reader = source.open(0, 0, None).unwrap();
+                now.store(end - before_end, Ordering::Relaxed);
+                let (_, state) = read(&mut *reader, 1_000);
+                assert_eq!(state, ReaderState::AtEnd, "the last second is not over");
+                now.store(end + 1_000, Ordering::Relaxed);
+                let (rest, finished) = read(&mut *reader, 1_000);
+                assert_eq!(finished, ReaderState::Finished, "after a look {before_end} ms before the end");
+                looks_behind_the_last += u32::from(rest.is_empty());
+            }
+        }
+        assert!(looks_behind_the_last > 10, "{looks_behind_the_last}");
+    }
+
+    #[test]
     fn what_is_not_there_is_refused() {
         let (source, _) = source(GeneratorPace::Live, None);
         assert!(matches!(source.open(2, 0, None), Err(SourceError::UnknownPartition { partition: 2, .. })));

@@ -102,6 +102,11 @@ impl Time {
         };
         self.end_ms.map_or(reached, |end| reached.min(end - 1))
     }
+
+    /// Whether all that there is can be read at this time (a [`Self::readable_ms`]).
+    fn is_over_at(&self, readable_ms: i64) -> bool {
+        self.end_ms.is_some_and(|end| readable_ms >= end - 1)
+    }
 }
 
 impl<World: LogWorld> ComputedSource<World> {
@@ -243,7 +248,8 @@ impl<Log: ComputedLog> PartitionReader for ComputedReader<Log> {
             return Ok(Polled { batch, state: ReaderState::More });
         }
         let readable_ms = self.time.readable_ms();
-        if readable_ms < self.nothing_before_ms {
+        // At the log's end it is read once more, though no record may be left: only that moves the position to the end.
+        if readable_ms < self.nothing_before_ms && !self.time.is_over_at(readable_ms) {
             return Ok(Polled { batch, state: ReaderState::AtEnd });
         }
         let outcome = self

@@ -40,3 +40,33 @@ impl BoardMetrics {
         self.latency.observe_each(ages);
     }
 }
+
+/// What the pulse of this process is counted from. Parts and wholes, so that the figures of several processes can be added up.
+#[derive(Debug)]
+pub struct PulseMetrics {
+    skips: Gauge,
+    impressions: Gauge,
+    active: Gauge,
+    young: Gauge,
+}
+
+impl Default for PulseMetrics {
+    fn default() -> Self {
+        Self {
+            skips: gauge!(Metric::NewestMinuteSkips.name()),
+            impressions: gauge!(Metric::NewestMinuteImpressions.name()),
+            active: gauge!(Metric::ActiveVideos.name()),
+            young: gauge!(Metric::YoungVideos.name()),
+        }
+    }
+}
+
+impl PulseMetrics {
+    /// Skips and impressions of the newest minute that is over; active videos, and those of them younger than an hour.
+    pub fn counted(&self, skips: i64, impressions: i64, active: u64, young: u64) {
+        self.skips.set(skips as f64);
+        self.impressions.set(impressions as f64);
+        self.active.set(active as f64);
+        self.young.set(young as f64);
+    }
+}

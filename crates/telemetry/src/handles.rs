@@ -234,8 +234,8 @@ pub struct TableMetrics {
     commits: Counter,
     conflicts: Counter,
     unknown_outcomes: Counter,
+    failures: Counter,
     fences: Counter,
-    pending_rows: Gauge,
     duration: Histogram,
     latency: Histogram,
     last_commit: Moment,
@@ -259,8 +259,8 @@ impl TableMetrics {
             commits: count(Metric::TableCommits),
             conflicts: count(Metric::CommitConflicts),
             unknown_outcomes: count(Metric::CommitUnknownOutcomes),
+            failures: count(Metric::CommitFailures),
             fences: count(Metric::CommitFences),
-            pending_rows: gauge!(Metric::PendingRows.name(), "table" => name),
             duration,
             latency,
             last_commit: moment(Metric::LastCommitAge, &labels),
@@ -284,6 +284,11 @@ impl TableMetrics {
         self.levels.conflicted();
     }
 
+    /// An attempt failed and is made again.
+    pub fn attempt_failed(&self) {
+        self.failures.increment(1);
+    }
+
     /// The answer of an attempt was lost.
     pub fn outcome_unknown(&self) {
         self.unknown_outcomes.increment(1);
@@ -292,11 +297,6 @@ impl TableMetrics {
     /// A commit was refused: another owner has gone on.
     pub fn fenced(&self) {
         self.fences.increment(1);
-    }
-
-    /// Rows that wait for a commit now.
-    pub fn pending_rows(&self, rows: usize) {
-        self.pending_rows.set(rows as f64);
     }
 
     /// So many events took this long to become visible; once per batch, with its mean or each of its extremes.

@@ -13,6 +13,8 @@ mod changes;
 pub mod decision_events;
 mod decisions;
 pub mod events;
+#[cfg(test)]
+mod everything;
 mod exposition;
 mod handles;
 mod http;
@@ -22,8 +24,10 @@ mod maintenance;
 mod metric;
 mod rate_limit;
 pub mod readings;
+#[cfg(test)]
+mod reference;
 
-pub use board::BoardMetrics;
+pub use board::{BoardMetrics, PulseMetrics};
 pub use changes::{
     CacheMetrics, ChangeCounts, ChangeMetrics, RegistryMetrics, set_change_lag, set_change_partitions,
 };

@@ -65,8 +65,6 @@ pub enum Metric {
     DuplicateRecords,
     /// Ids evicted by the cap before their horizon.
     DedupEvictions,
-    /// Rows that wait for a commit.
-    PendingRows,
     /// Rows committed.
     TableRows,
     /// Commits that landed.
@@ -77,6 +75,8 @@ pub enum Metric {
     CommitConflicts,
     /// Commits whose answer was lost.
     CommitUnknownOutcomes,
+    /// Attempts that failed and are tried again.
+    CommitFailures,
     /// Commits refused because another owner has gone on.
     CommitFences,
     /// Data files committed.
@@ -197,6 +197,14 @@ pub enum Metric {
     BoardEvictions,
     /// Time from an event to the board.
     BoardLatency,
+    /// Skips of the newest minute that is over.
+    NewestMinuteSkips,
+    /// Impressions of it.
+    NewestMinuteImpressions,
+    /// Active videos on the board.
+    ActiveVideos,
+    /// Of these, the young ones.
+    YoungVideos,
     /// Constant 1, with the version as label.
     BuildInfo,
 }
@@ -216,7 +224,7 @@ const fn spec(name: &'static str, kind: Kind, unit: &'static str, help: &'static
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 88] = [
+    pub const ALL: [Metric; 92] = [
         Self::SourceRecords,
         Self::SourceBytes,
         Self::ReplayedRecords,
@@ -238,12 +246,12 @@ impl Metric {
         Self::DroppedRecords,
         Self::DuplicateRecords,
         Self::DedupEvictions,
-        Self::PendingRows,
         Self::TableRows,
         Self::TableCommits,
         Self::CommitDuration,
         Self::CommitConflicts,
         Self::CommitUnknownOutcomes,
+        Self::CommitFailures,
         Self::CommitFences,
         Self::WrittenFiles,
         Self::WrittenBytes,
@@ -304,6 +312,10 @@ impl Metric {
         Self::BoardBytes,
         Self::BoardEvictions,
         Self::BoardLatency,
+        Self::NewestMinuteSkips,
+        Self::NewestMinuteImpressions,
+        Self::ActiveVideos,
+        Self::YoungVideos,
         Self::BuildInfo,
     ];
 
@@ -352,12 +364,12 @@ impl Metric {
             Self::DroppedRecords => spec("pulselake_dropped_records_total", Counter, "records", "Events later than the allowed lateness: in bronze, not in gold, by partition."),
             Self::DuplicateRecords => spec("pulselake_duplicate_records_total", Counter, "records", "Events seen before within the deduplication horizon, by partition."),
             Self::DedupEvictions => spec("pulselake_evicted_ids_total", Counter, "ids", "Event ids that the cap evicted before their horizon: duplicates of these are not noticed."),
-            Self::PendingRows => spec("pulselake_pending_rows", Gauge, "rows", "Rows that wait for a commit, by table."),
             Self::TableRows => spec("pulselake_table_rows_total", Counter, "rows", "Rows committed, by table."),
             Self::TableCommits => spec("pulselake_table_commits_total", Counter, "commits", "Commits that landed, by table."),
             Self::CommitDuration => spec("pulselake_commit_duration_seconds", Histogram, "seconds", "Time from the start of a commit to its outcome, by table."),
             Self::CommitConflicts => spec("pulselake_commit_conflicts_total", Counter, "conflicts", "Attempts that lost against another commit and were repeated on its snapshot, by table."),
             Self::CommitUnknownOutcomes => spec("pulselake_unknown_outcomes_total", Counter, "outcomes", "Attempts whose answer was lost and whose outcome was looked up, by table."),
+            Self::CommitFailures => spec("pulselake_commit_failures_total", Counter, "failures", "Attempts to commit that failed and are tried again (catalog or store away, an answer lost), by table; lost races are conflicts."),
             Self::CommitFences => spec("pulselake_commit_fences_total", Counter, "fences", "Commits refused because another owner has gone on, by table."),
             Self::WrittenFiles => spec("pulselake_written_files_total", Counter, "files", "Data files committed, by table."),
             Self::WrittenBytes => spec("pulselake_written_bytes_total", Counter, "bytes", "Bytes of the data files committed, by table."),
@@ -418,6 +430,10 @@ impl Metric {
             Self::BoardBytes => spec("pulselake_board_bytes", Gauge, "bytes", "Memory of the live board's videos: ids, counts by minute, scores and the index of them."),
             Self::BoardEvictions => spec("pulselake_board_evicted_videos_total", Counter, "videos", "Videos put out of the live board because it was full (board.max_videos)."),
             Self::BoardLatency => spec("pulselake_board_latency_seconds", Histogram, "seconds", "Time from an event (its timestamp or its record's, whichever is earlier) to its count on the live board; what a start reads again is left out."),
+            Self::NewestMinuteSkips => spec("pulselake_newest_minute_skips", Gauge, "skips", "Skips in the newest minute on the live board that is over, all videos of this process."),
+            Self::NewestMinuteImpressions => spec("pulselake_newest_minute_impressions", Gauge, "impressions", "Impressions in the newest minute on the live board that is over; skips by them are the doomscroll rate."),
+            Self::ActiveVideos => spec("pulselake_active_videos", Gauge, "videos", "Active videos with an event in the last 30 minutes, of this process; known where changes of videos are followed."),
+            Self::YoungVideos => spec("pulselake_young_videos", Gauge, "videos", "Active videos with an event in the last 30 minutes that are younger than an hour; by the active ones they are the fresh supply."),
             Self::BuildInfo => spec("pulselake_build_info", Gauge, "info", "Constant 1; the version is the label."),
         }
     }

@@ -56,7 +56,7 @@ async fn a_failure_is_written_down_and_ends_the_run() {
     let lake = a_day_with_late_rows().await;
     let arguments = ["run", "--from", "2026-02-07", "--to", "2026-02-08", "--job", "fact_user_engagement"];
     let output =
-        lake.command(&arguments).env("FAILPOINTS", "lake::before_replace_commit=return").output().unwrap();
+        lake.command(&arguments).env("FAILPOINTS", "batch::before_replace_commit=return").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("error: fact_user_engagement of 2026-02-07: "), "{said}");

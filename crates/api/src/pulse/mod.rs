@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use pulselake_actors::status::now_us;
+use pulselake_telemetry::PulseMetrics;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -24,6 +25,8 @@ use crate::quadrant::QuadrantLines;
 use crate::shared_answer::{Pace, Shared};
 use crate::{ApiError, Moment};
 
+/// Time between two looks for the metrics: a minute's counts change once a minute, and counting goes over every video.
+const MEASURED: Duration = Duration::from_secs(20);
 /// Counting goes over every video.
 const PACE: Pace = Pace { shortest: Duration::from_millis(400), longest: Duration::from_secs(2) };
 
@@ -158,6 +161,21 @@ pub(crate) async fn pulse(api: &Api) -> Result<Arc<Pulse>, ApiError> {
         Ok(Pulse::new(&counts, coverage, lines, own.as_of))
     };
     api.pulses.all.get(making).await
+}
+
+/// Shows this process's counts as metrics, until it is dropped.
+pub(crate) async fn measure(api: Api) {
+    let metrics = PulseMetrics::default();
+    let mut looks = tokio::time::interval(MEASURED);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        // A process that is ending counts no more.
+        let Ok(pulse) = own_pulse(&api).await else { continue };
+        let newest_over = pulse.doomscroll.minutes.iter().rev().nth(1);
+        let (skips, impressions) = newest_over.map_or((0, 0), |minute| (minute.skips, minute.impressions));
+        metrics.counted(skips, impressions, pulse.fresh_supply.active, pulse.fresh_supply.fresh);
+    }
 }
 
 async fn own_pulse(api: &Api) -> Result<Arc<Pulse>, ApiError> {
