@@ -4,8 +4,8 @@
 
 `cargo test` runs one test program after the other, and most of ours spend their time waiting: for a broker, a commit, a process that was
 killed. Here N programs (2, or PULSELAKE_TEST_LANES) run side by side, each in its package's directory as cargo does it, its output in one
-piece when it ends. One lane takes the slowest of the last run first, the others the quickest, until they meet, and give way to it: the slow
-ones keep many processes busy, and two of them on one small machine would only run into each other's time limits. Doc tests are not among them. The exit code is 0 only when every program's is.
+piece when it ends. One lane takes the slowest of the last run first, the others the quickest, until they meet: the slow ones keep many
+processes busy, and two of them on one small machine would only run into each other's time limits. Doc tests are not among them. The exit code is 0 only when every program's is.
 
 Programs share nothing but the machine and the services that the environment names: their topics, buckets and databases have names of
 their own, and what stops a broker starts one of its own.
@@ -26,8 +26,6 @@ from threading import Lock
 
 # What no run has measured yet is taken for quick: it fills the gaps at the end.
 UNKNOWN_S = 0.0
-# How much the lanes beside the first give way.
-NICENESS = 5
 # Kinds of targets that are compiled with the tests where that is wanted (`--benches --examples`), and are none.
 NO_TESTS = {"bench", "example"}
 # How much of a failed program is said once more at the end, for a log that was cut in the middle: the lines from each panic on, or the
@@ -99,12 +97,12 @@ class Waiting:
             return None
 
 
-def run_program(program: TestProgram, niceness: int = 0) -> Outcome:
-    """Runs one to its end, with all that it starts by so much less urgent than other programs."""
+def run_program(program: TestProgram) -> Outcome:
+    """Runs one to its end."""
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
         running = subprocess.Popen(
-            ["nice", "-n", str(niceness), program.executable, "--include-ignored"],
+            [program.executable, "--include-ignored"],
             cwd=program.directory,
             env={**os.environ, "CARGO_MANIFEST_DIR": program.directory},
             stdin=subprocess.DEVNULL,
@@ -165,7 +163,7 @@ def main() -> int:
 
     def work(lane: int) -> None:
         while (program := waiting.next_for(lane)) is not None:
-            outcome = run_program(program, niceness=NICENESS if lane else 0)
+            outcome = run_program(program)
             with one_speaks:
                 outcomes.append(outcome)
                 print(f"     Running {program.name}\n{outcome.output}", flush=True)
