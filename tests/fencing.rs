@@ -79,13 +79,16 @@ fn a_commit_in_flight_of_a_member_paused_past_its_session_is_refused() {
     const COMMITS_BEFORE: usize = 7;
     let scene = Scene::new("in-flight", PARTITIONS);
     let stream = scene.stream(12.0, 22).in_background(3_000);
-    let in_flight = format!("lake::before_catalog_swap={COMMITS_BEFORE}*off->1*sleep(5000)->off");
+    // One commit of each table: while one is held up, another table's must not go on.
+    let tables = ["bronze.raw_events", "bronze.invalid_events_content", "gold.rt_video_stats_1min"];
+    let held = tables.len();
+    let in_flight = format!("lake::before_catalog_swap={COMMITS_BEFORE}*off->{held}*sleep(10000)->off");
     let mut sleeper = scene.start_with(&scene.run_arguments(&CLASSIC), &in_flight);
     // A fresh table has one metadata file, and each commit makes one more.
-    let tables = ["bronze.raw_events", "bronze.invalid_events_content", "gold.rt_video_stats_1min"];
     let before_the_swap = || {
         sleeper.assert_alive();
-        (scene.metadata_files() == tables.len() + COMMITS_BEFORE + 1).then_some(())
+        let is_written = scene.metadata_files() > tables.len() + COMMITS_BEFORE;
+        (is_written && sleeper.log().count("commit_done") == COMMITS_BEFORE).then_some(())
     };
     poll(PATIENCE, before_the_swap).expect("no commit has come as far as the swap");
     sleeper.signal("STOP");
