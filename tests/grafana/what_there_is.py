@@ -1,4 +1,4 @@
-"""What dashboards may ask for: metrics with their kinds and labels, recording rules and alerts, columns of tables. Read in the sources, so
+"""What dashboards and alerts may ask for: metrics with their kinds and labels, recording rules and alerts, columns of tables. Read in the sources, so
 that a metric that is renamed there is missed here.
 """
 

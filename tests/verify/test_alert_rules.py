@@ -6,12 +6,16 @@ every alert is tried in both directions, goes to its team, and has a page that s
 
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "grafana"))
+import what_there_is  # noqa: E402
+
 PROMETHEUS = ROOT / "config" / "prometheus"
 ALERTMANAGER = ROOT / "config" / "alertmanager" / "alertmanager.yml"
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -65,7 +69,7 @@ def alerts() -> dict[str, dict[str, str]]:
 
 def recorded() -> set[str]:
     """Names of recording rules."""
-    return {name for path in RULES for name in re.findall(r"- record: (\S+)", path.read_text())}
+    return what_there_is.rules("record")
 
 
 def series_in(text: str) -> set[str]:
@@ -77,17 +81,8 @@ def series_in(text: str) -> set[str]:
 
 
 def engine_metrics() -> set[str]:
-    """What the engine and the batch can show: the lists that they are made from."""
-    spec = re.compile(r'spec\("(pulselake_\w+)", (\w+),')
-    found = set()
-    for name, kind in spec.findall((ROOT / "crates/telemetry/src/metric.rs").read_text()):
-        parts = ("_bucket", "_sum", "_count") if kind == "Histogram" else ("",)
-        found |= {name + part for part in parts}
-    if len(found) < 80:
-        raise AssertionError(f"the list of metrics has another form: {found}")
-    for path in ("reconcile_metrics.rs", "drift/metrics.rs"):
-        found |= set(re.findall(r'"(pulselake_\w+)"', (ROOT / "query/src/batch" / path).read_text()))
-    return found
+    """What the engine and the batch can show."""
+    return set(what_there_is.of_the_engine()) | set(what_there_is.of_batch_jobs())
 
 
 class Rules(unittest.TestCase):

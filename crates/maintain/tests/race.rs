@@ -81,8 +81,9 @@ async fn race(kind: Kind) {
     );
     // Each snapshot has the next sequence number: none was missed.
     assert_eq!(checked, last);
-    // In the short form other tests take what they want of the machine: there only the writer that is left alone is a measure.
-    assert!(!is_soak() || racing.waits.len() as f64 / elapsed.as_secs_f64() >= 0.8);
+    // In the short form other tests take what they want of the machine: the writer that is left alone says how much that is.
+    let least_per_s = if is_soak() { 0.8 } else { 0.45 * alone.commits_per_s() };
+    assert!(racing.commits_per_s() >= least_per_s, "{} commits/s, not {least_per_s}", racing.commits_per_s());
     assert!(compacted.groups >= 5 && compacted.rows_deleted > 0, "{compacted:?}");
     assert!(expired.snapshots > 0 && expired.files > 0, "{expired:?}");
     assert!(

@@ -68,11 +68,15 @@ impl PulseCounts {
         self.rising += other.rising;
     }
 
-    /// The rate of the newest minute that is over. In a minute that has just begun there are hardly any skips: they come
-    /// some seconds after their impressions.
+    /// The newest minute that is over. In a minute that has just begun there are hardly any skips: they come some seconds
+    /// after their impressions.
+    pub(super) fn newest_minute_over(&self) -> Option<MinuteCounts> {
+        self.minutes.values().rev().nth(1).copied()
+    }
+
+    /// The rate of that minute.
     pub(super) fn doomscroll_rate(&self) -> Option<f64> {
-        let (_, newest_over) = self.minutes.iter().rev().nth(1)?;
-        newest_over.rate()
+        self.newest_minute_over()?.rate()
     }
 
     /// Counts one video of the last 30 minutes; `present_us` is the end of the newest minute.

@@ -172,9 +172,9 @@ pub(crate) async fn measure(api: Api) {
         looks.tick().await;
         // A process that is ending counts no more.
         let Ok(pulse) = own_pulse(&api).await else { continue };
-        let newest_over = pulse.doomscroll.minutes.iter().rev().nth(1);
-        let (skips, impressions) = newest_over.map_or((0, 0), |minute| (minute.skips, minute.impressions));
-        metrics.counted(skips, impressions, pulse.fresh_supply.active, pulse.fresh_supply.fresh);
+        let counts = PulseCounts::of(&pulse);
+        let minute = counts.newest_minute_over().unwrap_or_default();
+        metrics.counted(minute.skips, minute.impressions, counts.active, counts.young);
     }
 }
 

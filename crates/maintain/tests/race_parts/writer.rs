@@ -69,6 +69,8 @@ pub struct Pace {
 /// How the commits went.
 #[derive(Default)]
 pub struct Outcomes {
+    /// From the first to the last, pauses included.
+    pub lasted: Duration,
     /// How long each took.
     pub waits: Vec<Duration>,
     /// Most attempts of one.
@@ -85,6 +87,10 @@ impl Outcomes {
         let mut sorted = self.waits.clone();
         sorted.sort();
         sorted[sorted.len() * 19 / 20]
+    }
+
+    pub fn commits_per_s(&self) -> f64 {
+        self.waits.len() as f64 / self.lasted.as_secs_f64()
     }
 
     pub fn longest(&self) -> Duration {
@@ -149,6 +155,7 @@ impl Writer {
             self.take_turn(&mut outcomes).await;
             tokio::time::sleep_until(next.into()).await;
         }
+        outcomes.lasted = begun.elapsed();
         outcomes
     }
 
