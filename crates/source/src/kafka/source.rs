@@ -118,6 +118,9 @@ impl KafkaSource {
         let list = self.context.list(&[partition], None)?;
         if state.is_fetcher_stopped {
             consumer.incremental_unassign(&list)?;
+            // Paused before it is assigned: a fetcher that runs meets an offset that is not there before the seek does,
+            // stops for it, and the error is dropped with all that was fetched before the seek.
+            consumer.pause(&list)?;
             consumer.incremental_assign(&self.context.list(&[partition], Some(offset))?)?;
             state.is_fetcher_stopped = false;
         }
