@@ -45,6 +45,8 @@ def of_the_engine() -> dict[str, Metric]:
             continue
         for part in PARTS_OF_HISTOGRAMS:
             found[name + part] = Metric(True, None if metric.labels is None else metric.labels | {"le"})
+    page = (ROOT / "docs/metrics.md").read_text()
+    found |= {name: Metric(name.endswith("_total"), frozenset()) for name in re.findall(r"`(process_\w+)`", page)}
     assert len(found) > 80, "the list of metrics in crates/telemetry/src/metric.rs is written in another way than this test reads"
     return found
 

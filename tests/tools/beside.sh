@@ -34,7 +34,8 @@ run_beside() {
     ) </dev/null >/dev/null 2>&1 &
     disown
 
-    export PULSELAKE_TEST_PYTHON=$TEST_PYTHON PULSELAKE_TEST_TOOLS=$TOOLS
+    # Inside the tests it is a warm one already (warm_python.py).
+    export PULSELAKE_TEST_PYTHON=${PULSELAKE_TEST_PYTHON:-$TEST_PYTHON} PULSELAKE_TEST_TOOLS=$TOOLS
     PULSELAKE_TEST_CHROMIUM=$(browser)
     export PULSELAKE_TEST_CHROMIUM
 

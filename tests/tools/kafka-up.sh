@@ -2,7 +2,8 @@
 # kafka-up.sh PORT DIR: starts one Kafka broker (KRaft: broker and controller in one process) on 127.0.0.1:PORT, its
 # controller on PORT + 1, with all its files under DIR; waits until it answers; prints its pid (also in DIR/kafka.pid).
 # A DIR that was used before is started again with its topics. Topics are never created by themselves.
-# PULSELAKE_TEST_KAFKA_HEAP (default 512m), PULSELAKE_TEST_KAFKA_WAIT seconds (default 90).
+# PULSELAKE_TEST_KAFKA_HEAP (default 512m), PULSELAKE_TEST_KAFKA_WAIT seconds (default 90). PULSELAKE_TEST_KAFKA_JVM: flags of its
+# JVM; by default those of a broker that lives for minutes and has little to do, where compiling well costs more than it brings.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -13,7 +14,11 @@ mkdir -p "$2"
 dir=$(cd "$2" && pwd)
 heap=${PULSELAKE_TEST_KAFKA_HEAP:-512m}
 wait_s=${PULSELAKE_TEST_KAFKA_WAIT:-90}
-class_path="$TOOLS/kafka:$KAFKA_JARS/*"
+# Jars alone: a directory in the class path would keep the JVM from using the archive of classes.
+class_path="$KAFKA_JARS/*"
+read -ra jvm <<<"${PULSELAKE_TEST_KAFKA_JVM:--XX:+UseSerialGC -XX:TieredStopAtLevel=1}"
+of_both=(-Dlog4j2.configurationFile="$TOOLS/kafka/log4j2.xml" -cp "$class_path")
+[ ! -f "$KAFKA_ARCHIVE" ] || of_both+=(-XX:SharedArchiveFile="$KAFKA_ARCHIVE")
 [ -d "$KAFKA_JARS" ] || die "no Kafka in $TEST_CACHE: run tests/tools/setup.sh first"
 
 if [ -s "$dir/kafka.pid" ] && kill -0 "$(cat "$dir/kafka.pid")" 2>/dev/null; then
@@ -55,7 +60,7 @@ PROPERTIES
 
 if [ ! -f "$dir/logs/meta.properties" ]; then
     cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '=')
-    java -Xshare:auto -XX:TieredStopAtLevel=1 -cp "$class_path" kafka.tools.StorageTool \
+    java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "${of_both[@]}" kafka.tools.StorageTool \
         format -t "$cluster_id" -c "$dir/server.properties" >"$dir/format.log" 2>&1 || {
         cat "$dir/format.log" >&2
         die "Kafka could not format $dir/logs: see above"
@@ -64,7 +69,7 @@ fi
 
 # A session of its own (where setsid exists), so that ^C on the tests does not reach the broker before they have ended.
 detach=$(command -v setsid || true)
-$detach nohup java -Xms128m -Xmx"$heap" -XX:+UseG1GC -Djava.awt.headless=true -cp "$class_path" \
+$detach nohup java -Xms128m -Xmx"$heap" "${jvm[@]}" -Djava.awt.headless=true "${of_both[@]}" \
     kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null 9>&- &
 pid=$!
 echo "$pid" >"$dir/kafka.pid"

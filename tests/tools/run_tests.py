@@ -7,6 +7,8 @@ killed. Here N programs (2, or PULSELAKE_TEST_LANES) run side by side, each in i
 piece when it ends. One lane takes the slowest of the last run first, the others the quickest, until they meet: the slow ones keep many
 processes busy, and two of them on one small machine would only run into each other's time limits. Doc tests are not among them. The exit code is 0 only when every program's is.
 
+Where the tests have a Python (PULSELAKE_TEST_PYTHON), they are given one that is warm (warm_python.py); what it uses is nobody's CPU time below.
+
 Programs share nothing but the machine and the services that the environment names: their topics, buckets and databases have names of
 their own, and what stops a broker starts one of its own.
 """
@@ -19,11 +21,16 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from warm_python import WarmPython
+
+PYTHON_VARIABLE = "PULSELAKE_TEST_PYTHON"
 # What no run has measured yet is taken for quick: it fills the gaps at the end.
 UNKNOWN_S = 0.0
 # Kinds of targets that are compiled with the tests where that is wanted (`--benches --examples`), and are none.
@@ -144,6 +151,18 @@ def build(cargo_options: list[str]) -> str:
     return done.stdout.decode()
 
 
+@contextmanager
+def warm_python() -> Iterator[None]:
+    """Gives the programs a warm Python in the place of theirs."""
+    python = os.environ.get(PYTHON_VARIABLE)
+    if python is None:
+        yield
+        return
+    with WarmPython.start(python) as server:
+        os.environ |= {**server.environment, PYTHON_VARIABLE: server.program}
+        yield
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="run the workspace's test programs several at a time")
     parser.add_argument("--lanes", type=int, default=int(os.environ.get("PULSELAKE_TEST_LANES", "2")))
@@ -175,7 +194,7 @@ def main() -> int:
                     flush=True,
                 )
 
-    with ThreadPoolExecutor(arguments.lanes) as lanes:
+    with warm_python(), ThreadPoolExecutor(arguments.lanes) as lanes:
         for finished in [lanes.submit(work, lane) for lane in range(arguments.lanes)]:
             finished.result()
     if arguments.remember:

@@ -54,6 +54,21 @@ fetch_rest_catalog() {
     mv "$part" "$REST_CLASSES"
 }
 
+# Runs a broker once, whose JVM writes what it has loaded when it ends. Without it all works, more slowly: a JVM that can't is no error.
+archive_kafka_classes() {
+    [ ! -f "$KAFKA_ARCHIVE" ] || return 0
+    local dir part=$KAFKA_ARCHIVE.part
+    dir=$(mktemp -d)
+    rm -f "$part"
+    (
+        . "$TOOLS/services.sh"
+        PULSELAKE_TEST_KAFKA_JVM="-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ArchiveClassesAtExit=$part" "$TOOLS/kafka-up.sh" "$(free_port)" "$dir"
+        "$TOOLS/kafka-down.sh" "$dir"
+    ) >/dev/null || say "no broker could be run for its archive of classes: see above"
+    [ ! -f "$part" ] || mv "$part" "$KAFKA_ARCHIVE"
+    rm -rf "$dir"
+}
+
 build_versitygw() {
     local part=${VERSITYGW%/*}.part
     rm -rf "$part"
@@ -169,7 +184,7 @@ fetch_python() {
 }
 
 is_complete() {
-    [ -d "$KAFKA_JARS" ] && is_venv_ready "$VENV" && [ -d "$REST_JARS" ] && [ -d "$REST_CLASSES" ] && [ -n "$(s3_server)" ] &&
+    [ -f "$KAFKA_ARCHIVE" ] && is_venv_ready "$VENV" && [ -d "$REST_JARS" ] && [ -d "$REST_CLASSES" ] && [ -n "$(s3_server)" ] &&
         [ -n "$(postgres_bin)" ] && [ -d "$DEBEZIUM_JARS" ] && [ -d "$SCHEMA_REGISTRY" ] && [ -n "$(browser)" ] &&
         [ -n "$(prometheus_bin)" ]
 }
@@ -184,6 +199,7 @@ fi
 check_versions
 lock_cache
 fetch_jars "the Kafka broker (about 50 MB)" "$TOOLS/kafka/pom.xml" "$KAFKA_JARS"
+archive_kafka_classes
 fetch_python
 fetch_rest_catalog
 fetch_s3_server

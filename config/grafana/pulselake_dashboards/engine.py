@@ -1,4 +1,4 @@
-"""The rows of *engine and tables* about the engine: actors, windows, changes, memory, HTTP."""
+"""The rows of *engine and tables* about the engine: actors, windows, changes, memory, HTTP, the process."""
 
 from grafana_foundation_sdk.models import units
 
@@ -94,6 +94,32 @@ ACTORS: Rows = [
     ),
 ]
 
+PROCESS: Rows = [
+    (
+        "The process",
+        [
+            series(
+                "Processor",
+                "Cores that each engine uses.",
+                units.Short,
+                over_time(summed("process_cpu_seconds_total", by="instance"), "{{instance}}"),
+            ),
+            series(
+                "Memory",
+                "Resident memory of each engine. It follows partitions, remembered ids and videos on the board; one that only rises is a defect.",
+                units.BytesIEC,
+                over_time(level("max", "process_resident_memory_bytes", by="instance"), "{{instance}}"),
+            ),
+            series(
+                "Open files",
+                "Files and connections of each engine.",
+                units.Short,
+                over_time(level("max", "process_open_fds", by="instance"), "{{instance}}"),
+            ),
+        ],
+    ),
+]
+
 CHANGES: Rows = [
     (
         "Changes of videos and users (CDC)",
@@ -146,8 +172,7 @@ MEMORY: Rows = [
         [
             series(
                 "Board and key index",
-                "Bytes of the live board's videos, and of the last versions of keys. "
-                "Resident memory is not among the engine's metrics: the container's or the system's exporter has it.",
+                "Bytes of the live board's videos, and of the last versions of keys; all that the process takes is below, in The process.",
                 units.BytesIEC,
                 over_time(level("sum", "pulselake_board_bytes", by="instance"), "{{instance}} board"),
                 over_time(level("sum", "pulselake_key_index_bytes", by="instance, entity"), "{{instance}} {{entity}}"),

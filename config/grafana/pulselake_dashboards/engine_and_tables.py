@@ -68,7 +68,7 @@ DASHBOARD = assemble(
     description="What the engine does inside, and what shape its tables are in. docs/grafana.md",
     refresh="30s",
     since="now-3h",
-    rows=[*OVERVIEW, *engine.ACTORS, *tables.ROWS, *engine.CHANGES, *engine.MEMORY],
+    rows=[*OVERVIEW, *engine.ACTORS, *tables.ROWS, *engine.CHANGES, *engine.MEMORY, *engine.PROCESS],
     further=[TABLE],
     uses_trino=False,
 )

@@ -23,11 +23,13 @@ pub enum TelemetryError {
 #[derive(Clone, Debug)]
 pub struct TelemetryHandle {
     recorder: PrometheusHandle,
+    process: metrics_process::Collector,
 }
 
 impl TelemetryHandle {
-    /// All metrics in Prometheus' text format, ages as of now.
+    /// All metrics in Prometheus' text format, ages and the process's own figures as of now.
     pub fn render(&self) -> String {
+        self.process.collect();
         let mut text = self.recorder.render();
         exposition::render(&mut text);
         text
@@ -42,7 +44,9 @@ pub fn install(version: &str) -> Result<TelemetryHandle, TelemetryError> {
     let recorder = PrometheusBuilder::new().install_recorder()?;
     describe_all();
     metrics::gauge!(Metric::BuildInfo.name(), "version" => version.to_owned()).set(1.0);
-    Ok(TelemetryHandle { recorder })
+    let process = metrics_process::Collector::default();
+    process.describe();
+    Ok(TelemetryHandle { recorder, process })
 }
 
 #[cfg(test)]
@@ -98,6 +102,9 @@ mod tests {
         }
         let age = value_of(&text, "pulselake_last_commit_age_seconds{table=\"bronze.raw_events\"}");
         assert!((0.0..60.0).contains(&age), "{age}");
+        assert!(value_of(&text, "process_resident_memory_bytes") > 1e6);
+        assert!(value_of(&text, "process_open_fds") >= 3.0);
+        assert!(value_of(&text, "process_start_time_seconds") > 1.6e9);
         // The watermark of this partition is 1970.
         assert!(value_of(&text, "pulselake_watermark_lag_seconds{partition=\"7\"}") > 1e9);
 

@@ -26,6 +26,11 @@ const ABOUT: &str = "\
 `/metrics` of the engine's address (`http.bind`) has them in Prometheus' text format. A counter's series is there once something was counted or its part runs. An *age* is a gauge that grows by itself \
 until the thing happens again. A histogram has `_bucket`, `_sum` and `_count`; bounds of its buckets in seconds: ";
 
+const PROCESS: &str = "\
+Beside them stand the figures that Prometheus' client libraries report of a process, under their usual names: `process_cpu_seconds_total`, `process_resident_memory_bytes`, \
+`process_virtual_memory_bytes`, `process_open_fds`, `process_max_fds`, `process_threads`, `process_start_time_seconds`.
+";
+
 const EVENTS: &str = "\
 ## Log events
 
@@ -58,7 +63,7 @@ fn the_page_of_metrics_is_what_the_code_says() {
         let _ =
             writeln!(page, "| `{}` | {kind} | {} | {} |", metric.name(), quoted(names), cell(metric.help()));
     }
-    let _ = write!(page, "\n{EVENTS}| event | level | fields | message |\n|---|---|---|---|\n");
+    let _ = write!(page, "\n{PROCESS}\n{EVENTS}| event | level | fields | message |\n|---|---|---|---|\n");
     let events = all_log_events();
     assert!(events.contains_key("commit_done") && events.contains_key("query_process_ended"), "{events:?}");
     for (name, LogEvent { level, fields, message }) in &events {

@@ -61,7 +61,9 @@ pub(crate) fn sample(api: &Api) {
     let (records, _) = api.status.records();
     let is_due = api.history.count(Instant::now(), records, readings::source_bytes());
     if is_due {
-        api.history.add(now_us(), api.status.lag(), &readings::tables(), readings::board_latency());
+        let decisions_see = api.decisions.as_ref().map(|decisions| decisions.handle.gold_age_p95_s());
+        let (tables, board) = (readings::tables(), readings::board_latency());
+        api.history.add(now_us(), api.status.lag(), &tables, board, decisions_see);
     }
 }
 
@@ -133,12 +135,22 @@ impl History {
         kept.seconds.is_multiple_of(SAMPLE_S)
     }
 
-    fn add(&self, at_us: i64, lag_records: i64, tables: &[TableReading], board: Distribution) {
+    /// Where decisions are made, `decisions_see` is the age of gold that they go by: the state, its number and its curve are
+    /// then of one measure. Elsewhere it is the latency of the rows that were written.
+    fn add(
+        &self,
+        at_us: i64,
+        lag_records: i64,
+        tables: &[TableReading],
+        board: Distribution,
+        decisions_see: Option<Option<f64>>,
+    ) {
         let mut kept = self.kept.write();
         let gold = tables.iter().find(|table| table.table == LakeTable::VideoStats1Min.full_name());
         let latency = gold.map(|table| table.latency.clone()).unwrap_or_default();
         let earlier = kept.latencies.front().cloned().unwrap_or_default();
-        let gold_p95_s = latency.since(&earlier.0).quantile_s(0.95);
+        let of_rows_p95_s = latency.since(&earlier.0).quantile_s(0.95);
+        let gold_p95_s = decisions_see.unwrap_or(of_rows_p95_s);
         kept.board_p95_s = board.since(&earlier.1).quantile_s(0.95);
         kept.latencies.push_back((latency, board));
         while kept.latencies.len() > FRESHNESS_SAMPLES {
@@ -215,7 +227,7 @@ mod tests {
     fn an_hour_is_kept_and_no_more() {
         let history = History::default();
         for sample in 1..=400 {
-            history.add(sample * 10_000_000, sample, &[table(None)], Distribution::default());
+            history.add(sample * 10_000_000, sample, &[table(None)], Distribution::default(), None);
         }
         let samples = history.rate_samples();
         assert_eq!((samples.len(), samples[0].lag_records, samples[359].lag_records), (360, 41, 400));
@@ -228,7 +240,7 @@ mod tests {
         for (at_us, files) in
             [None, Some(7), Some(7), Some(7), Some(9), Some(2), Some(2)].into_iter().enumerate()
         {
-            history.add(i64::try_from(at_us).unwrap(), 0, &[table(files)], Distribution::default());
+            history.add(i64::try_from(at_us).unwrap(), 0, &[table(files)], Distribution::default(), None);
         }
         let shown: Vec<(i64, u64)> =
             history.files_samples(GOLD).iter().map(|sample| (sample.at.us(), sample.files)).collect();
@@ -238,7 +250,19 @@ mod tests {
     #[test]
     fn without_rows_gold_has_no_age() {
         let history = History::default();
-        history.add(0, 0, &[table(None)], Distribution::default());
+        history.add(0, 0, &[table(None)], Distribution::default(), None);
         assert_eq!(history.gold_p95_s(), None);
+    }
+
+    #[test]
+    fn where_decisions_are_made_the_curve_is_the_age_that_they_go_by() {
+        let history = History::default();
+        for (at_us, decisions_see) in [(0, None), (10, Some(30.0))] {
+            history.add(at_us, 0, &[table(None)], Distribution::default(), Some(decisions_see));
+        }
+        let curve: Vec<Option<f64>> =
+            history.freshness_samples().iter().map(|sample| sample.gold_p95_s).collect();
+        assert_eq!(curve, [None, Some(30.0)]);
+        assert_eq!(history.freshness(), Freshness::Fresh);
     }
 }
