@@ -34,7 +34,7 @@ struct FailedTable {
     error: String,
 }
 
-/// Maintains the tables once. A table that fails stops none of the others; then the exit code is 1.
+/// Maintains the tables once. A table that fails stops none of the others; then, and where files could not be deleted, the exit code is 1.
 ///
 /// # Errors
 /// When the catalog can't be opened, or a named table is none.
@@ -66,7 +66,8 @@ pub(crate) fn run(args: &MaintainArgs) -> anyhow::Result<ExitCode> {
     for failed in &document.failed {
         eprintln!("error: {}: {}", failed.table, failed.error);
     }
-    Ok(if document.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_refused = document.tables.iter().any(|report| report.sweep.refused_deletes().0 > 0);
+    Ok(if document.failed.is_empty() && !is_refused { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The tables that pulselake made; those of others are theirs.

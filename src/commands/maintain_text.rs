@@ -141,6 +141,12 @@ pub(super) fn round_text(report: &RoundReport, is_dry_run: bool) -> String {
             size(sweep.orphans.orphan_bytes)
         );
     }
+    if let (refused, Some(first)) = sweep.refused_deletes() {
+        let _ = writeln!(
+            text,
+            "  NOT DELETED: {refused} of these files; the next round tries again. The first: {first}"
+        );
+    }
     text.push_str(&shape_line("before", &report.before));
     if report.is_changed {
         text.push_str(&shape_line("after", &report.after));

@@ -165,6 +165,11 @@ fn what_real_time_has_wrong_blocks_baselines_until_it_is_restated() {
     assert!(wrong.told.contains("batch restate corrects real time"), "{}", wrong.told);
     assert_eq!(day.sample("pulselake_reconciliation_status{metric=\"watch_time_sum_ms\"}"), 2.0);
     assert_eq!(day.published(), BTreeMap::new());
+    // A run that reconciles nothing takes no verdict away.
+    let file = day.metrics_file();
+    let idle = ["run", "--metrics-file", file.to_str().unwrap(), "--date", "2026-02-09"];
+    assert_eq!(batch(scene, &idle).with_code(0).verdicts(), [] as [String; 0]);
+    assert_eq!(day.sample("pulselake_reconciliation_status{metric=\"watch_time_sum_ms\"}"), 2.0);
     // It stays so until somebody does something about it.
     assert_eq!(day.run().with_code(3).made(), [] as [&str; 0]);
     day.batch(&["reconcile"]).with_code(3);

@@ -209,6 +209,21 @@ fn commits_go_on_while_compaction_stands_still() {
     scene.verify_to_the_end_of(stream);
 }
 
+/// Where compaction fails again and again, the metric that an alert goes by shows how many files there are.
+#[test]
+#[ignore = "needs a broker: run through make test"]
+fn a_compaction_that_fails_is_seen_in_the_files_of_the_fullest_partition() {
+    let scene = Scene::new("failing", 2);
+    let stream = scene.stream(20.0, 73).in_background(2_000);
+    let address = free_address();
+    let mut engine = start(&scene, &address, &HASTE, "maintain::before_output_close=return(error)");
+    let failing = [("pulselake_maintenance_failures_total", 2.0), ("pulselake_fullest_partition_files", 4.0)];
+    wait_for_metrics(&mut engine, &address, &[BRONZE], &failing);
+    assert!(!engine.log().has("maintenance_done"), "{}", engine.log().tail());
+    engine.terminate();
+    scene.verify_to_the_end_of(stream);
+}
+
 /// A table's health; `None` while the engine has not made it.
 fn inspect_if_there(scene: &Scene, table: &str) -> Option<serde_json::Value> {
     let output = scene.command(&["tables", "inspect", table, "--format", "json"]);

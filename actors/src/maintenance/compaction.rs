@@ -8,7 +8,7 @@ use pulselake_maintain::RoundSettings;
 
 use super::pace::share_percent;
 use super::schedule::{Facts, due};
-use super::work::{TableWork, Totals};
+use super::work::{TableWork, Totals, files_of_fullest};
 use super::{MaintenancePace, Stop};
 use crate::status::EngineStatus;
 
@@ -24,6 +24,9 @@ pub(super) struct CompactionActor {
     last_round: Option<Instant>,
     files_at_last_plan: u64,
     fullest_partition_files: u64,
+    /// Whether that is of the newest round. Before the first one and after one that failed the manifests tell, at each look:
+    /// where compaction fails is where files grow.
+    is_fullest_known: bool,
     lag_before: i64,
 }
 
@@ -37,6 +40,7 @@ impl CompactionActor {
             last_round: None,
             files_at_last_plan: 0,
             fullest_partition_files: 0,
+            is_fullest_known: false,
             lag_before: 0,
         }
     }
@@ -46,10 +50,14 @@ impl CompactionActor {
             return;
         }
         self.is_busy = true;
-        let work = self.work.clone();
-        let looking = async move { work.totals().await };
-        ctx.spawn(looking.into_actor(self).map(|totals, actor, context| {
+        let (work, is_fullest_known) = (self.work.clone(), self.is_fullest_known);
+        let looking = async move {
+            let fullest = if is_fullest_known { None } else { work.fullest_partition_files().await };
+            (work.totals().await, fullest)
+        };
+        ctx.spawn(looking.into_actor(self).map(|(totals, fullest), actor, context| {
             actor.is_busy = false;
+            actor.fullest_partition_files = fullest.unwrap_or(actor.fullest_partition_files);
             if let Some(found) = totals {
                 actor.work.show(found, actor.fullest_partition_files);
                 actor.compact_if_due(found, context);
@@ -75,11 +83,11 @@ impl CompactionActor {
         ctx.spawn(compacting.into_actor(self).map(|(report, took), actor, _| {
             actor.is_busy = false;
             // After a failure it stays due: the next look begins another.
+            actor.is_fullest_known = report.is_some();
             let Some(done) = report else { return };
             actor.last_round = Some(Instant::now());
             actor.files_at_last_plan = done.after.data_files.count;
-            actor.fullest_partition_files =
-                done.after.busiest_partitions.first().map_or(0, |partition| partition.files);
+            actor.fullest_partition_files = files_of_fullest(&done.after);
             if done.is_changed {
                 let compaction = &done.compaction;
                 actor.work.metrics.compacted(compaction.bytes_read, took, compaction.conflicts);

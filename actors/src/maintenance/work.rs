@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use pulselake_commit::CommitLimits;
 use pulselake_lake::Lake;
+use pulselake_maintain::health::{TableHealth, health_of};
 use pulselake_maintain::janitor::Tools;
 use pulselake_maintain::{RoundReport, RoundSettings, maintain_table};
 use pulselake_telemetry::{MaintenanceMetrics, TableFiles, events};
@@ -61,6 +62,13 @@ impl TableWork {
                 if report.is_changed {
                     events::maintenance_done(&name, &describe(&report), begun.elapsed());
                 }
+                if let (refused, Some(first)) = report.sweep.refused_deletes() {
+                    self.metrics.failed();
+                    let reason = format!(
+                        "{refused} files that nothing refers to could not be deleted; the first: {first}"
+                    );
+                    events::maintenance_failed(&name, why, retry_in, &reason);
+                }
                 return Some(report);
             }
             Ok(Err(error)) => error,
@@ -103,6 +111,12 @@ impl TableWork {
         })
     }
 
+    /// Reads from the manifests how many data files the partition has that has the most; `None` where they can't be read.
+    pub(super) async fn fullest_partition_files(&self) -> Option<u64> {
+        let loaded = self.lake.catalog().load_existing(&self.table.ident).await.ok()?;
+        health_of(&loaded).await.ok().as_ref().map(files_of_fullest)
+    }
+
     /// Shows what the table holds.
     pub(super) fn show(&self, totals: Totals, fullest_partition_files: u64) {
         self.metrics.files(TableFiles {
@@ -113,6 +127,11 @@ impl TableWork {
             snapshots: totals.snapshots,
         });
     }
+}
+
+/// Data files of the partition that has the most; 0 for an empty table.
+pub(super) fn files_of_fullest(health: &TableHealth) -> u64 {
+    health.busiest_partitions.first().map_or(0, |partition| partition.files)
 }
 
 fn describe(report: &RoundReport) -> String {

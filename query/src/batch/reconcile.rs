@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::Serialize;
 
@@ -123,6 +123,22 @@ impl Reconciliation {
         });
         let worst = metrics.iter().map(|metric| metric.status).max();
         Ok(worst.map(|status| Self { date, status, computed_at, metrics }))
+    }
+
+    /// Of the newest day in the table; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn newest(engine: &QueryEngine) -> Result<Option<Self>, BatchError> {
+        let sql = format!("SELECT max(date) AS date FROM {TABLE}");
+        let newest = engine.collect(&sql).await?.into_iter().find_map(|batch| {
+            let dates = batch.column(0).as_primitive_opt::<Date32Type>()?;
+            (!dates.is_empty() && dates.is_valid(0)).then(|| dates.value_as_date(0)).flatten()
+        });
+        match newest {
+            Some(date) => Self::read(engine, date).await,
+            None => Ok(None),
+        }
     }
 
     /// For people.

@@ -94,6 +94,15 @@ pub struct SweepReport {
     pub done: bool,
 }
 
+impl SweepReport {
+    /// Files that the store did not delete, orphans now, and its words about the first of them.
+    pub fn refused_deletes(&self) -> (u64, Option<&str>) {
+        let both = [&self.expire.deleted, &self.orphans.deleted];
+        let first = both.iter().find_map(|deleted| deleted.first_failure.as_deref());
+        (both.iter().map(|deleted| deleted.failed).sum(), first)
+    }
+}
+
 /// Looks at `table` and says what there is to do. `needed` are the snapshots that unfinished plans read.
 pub async fn plan_sweep(
     tools: Tools<'_>,

@@ -74,14 +74,17 @@ pub async fn run(
         ReportFormat::Text => put(&text::of_report(&report))?,
         ReportFormat::Json => put_json(&report)?,
     }
+    if let Some(error) = &report.error {
+        eprintln!("error: {error}");
+    }
     if let Some(path) = metrics_file {
-        let of_reconciliation =
-            report.reconciliations.last().map(reconcile_metrics::text).unwrap_or_default();
+        // The newest day's, whatever this run came to: a series that goes with a failed run would take its alerts along.
+        let newest = Reconciliation::newest(batch.engine()).await?;
+        let of_reconciliation = newest.as_ref().map(reconcile_metrics::text).unwrap_or_default();
         let of_payloads = drift::metrics::text(&batch.payload_fields().await?);
         put_metrics(path, &(of_reconciliation + &of_payloads))?;
     }
-    if let Some(error) = &report.error {
-        eprintln!("error: {error}");
+    if report.error.is_some() {
         return Ok(End::Failed);
     }
     Ok(verdict(&report.reconciliations))
