@@ -7,7 +7,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::engine::Engine;
+use common::engine::{Engine, free_address, http_get};
 use common::group::{QUICK_GROUP, wait_for_share};
 use common::kafka::{grow_topic, topic_ends};
 use common::scene::Scene;
@@ -138,9 +138,14 @@ fn a_bounded_member_without_a_partition_says_so_and_waits() {
     let mut first = scene.start(&QUICK_GROUP);
     first.wait_until("it has the partition", |log| log.assigned().len() == 1);
     let mut settings = QUICK_GROUP.to_vec();
-    settings.push("source.until_caught_up=true");
+    let address = free_address();
+    let bind = format!("http.bind={address}");
+    settings.extend(["source.until_caught_up=true", &bind]);
     let mut second = scene.start(&settings);
     second.wait_until("it says that it waits", |log| log.has("waiting_for_partitions"));
+    // A spare is ready: a rollout must not wait for another member to end.
+    let is_ready = || http_get(&address, "/readyz").filter(|(code, _)| *code == 200);
+    assert!(poll(PATIENCE, is_ready).is_some(), "{:?}", http_get(&address, "/readyz"));
     assert!(!first.log().has("waiting_for_partitions"), "{}", first.log().tail());
     first.terminate();
     second.wait_for_success();

@@ -176,7 +176,7 @@ fetch_prometheus() {
 
 fetch_python() {
     is_venv_ready "$VENV" && return
-    say "installing PyIceberg, DuckDB, the Kafka client and Playwright (about 550 MB on disk) into $VENV"
+    say "installing PyIceberg, DuckDB, the Kafka client and Playwright (about 800 MB on disk) into $VENV"
     install_venv "$VENV" -r "$TOOLS/python-requirements.txt" -r "$GRAFANA_REQUIREMENTS"
     "$TEST_PYTHON" -c 'import confluent_kafka, duckdb, pyiceberg.catalog.sql, psycopg2, pyarrow, duckdb_extension_iceberg, playwright.sync_api, axe_playwright_python, yaml, pytz, promql_parser' ||
         die "the Python packages are installed but can't be loaded: see the message above"

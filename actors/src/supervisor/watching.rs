@@ -6,6 +6,7 @@ use pulselake_source::UNKNOWN_END;
 use pulselake_telemetry::events;
 
 use super::{RunError, Supervisor};
+use crate::status::Phase;
 use crate::stream::Stream;
 
 /// After how long without a partition it is said first: joining a group takes some seconds.
@@ -45,6 +46,7 @@ impl<S: Stream> Supervisor<S> {
         let has_partitions = self.slots.iter().any(|slot| !slot.partitions.is_empty());
         if let Some(waited) = self.unassigned.look(has_partitions, now) {
             events::waiting_for_partitions(self.stream.name(), waited);
+            self.be_ready_without_partitions();
         }
         for shard in 0..self.slots.len() {
             if self.slots[shard].restart_at.is_some_and(|at| at <= now) {
@@ -57,6 +59,15 @@ impl<S: Stream> Supervisor<S> {
             self.show_restarts_left();
         }
         Ok(())
+    }
+
+    /// A member of the group for which no partition is left is a spare: it has started, and whoever asks whether it is ready
+    /// must not wait for another one to end.
+    fn be_ready_without_partitions(&self) {
+        let status = self.stream.status();
+        if status.phase() == Phase::Starting {
+            status.set_phase(Phase::Running);
+        }
     }
 
     /// All shards spend one budget, which fills up again with time.

@@ -54,6 +54,17 @@ mod tests {
         assert_eq!(other_topic.fingerprint(), DecodeSettings::default().fingerprint());
     }
 
+    /// A type that is new was rejected before: gold that counts it as ever-rejected would be given it twice.
+    #[test]
+    fn another_set_of_event_types_is_another_version() {
+        let types = pulselake_model::EventType::ALL.map(|kind| kind.as_str()).join(" ");
+        assert_eq!(
+            (DECODER_VERSION, types.as_str()),
+            ("content-v1", "impression play_start play_finish like share skip"),
+            "raise DECODER_VERSION, and then change both here"
+        );
+    }
+
     #[test]
     fn every_setting_that_decides_validity_changes_the_fingerprint() {
         let base = DecodeSettings::default();
