@@ -216,6 +216,9 @@ fn replay_text(report: &ReplayReport) -> String {
         by_code(&report.still_rejected),
         report.taken_before
     );
+    if report.in_quarantine == 0 {
+        text.push_str("  another topic? It is source.topic of the settings; pulselake quarantine list shows those that there are\n");
+    }
     // Writing to a String can't fail.
     if report.ahead_of_bronze > 0 {
         let _ =
@@ -265,7 +268,12 @@ mod tests {
         report.still_rejected.insert("NOT_UTF8".into(), 5);
         let text = replay_text(&report);
         assert!(text.contains("4  taken into bronze (TOO_LARGE 4)"), "{text}");
-        assert!(text.contains("5  still rejected (NOT_UTF8 5)"), "{text}");
+        assert!(
+            text.contains("5  still rejected (NOT_UTF8 5)") && !text.contains("another topic?"),
+            "{text}"
+        );
+        let nothing = ReplayReport { topic: "t".into(), ..ReplayReport::default() };
+        assert!(replay_text(&nothing).contains("source.topic"));
         report.dry_run = true;
         assert!(replay_text(&report).contains("would be taken into bronze"));
     }

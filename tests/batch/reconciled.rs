@@ -167,7 +167,8 @@ fn what_real_time_has_wrong_blocks_baselines_until_it_is_restated() {
     assert_eq!(day.published(), BTreeMap::new());
     // A run that reconciles nothing takes no verdict away.
     let file = day.metrics_file();
-    let idle = ["run", "--metrics-file", file.to_str().unwrap(), "--date", "2026-02-09"];
+    let job = ["run", "--job", "fact_user_engagement", "--date", "2026-02-09"];
+    let idle = [&job[..], &["--metrics-file", file.to_str().unwrap()]].concat();
     assert_eq!(batch(scene, &idle).with_code(0).verdicts(), [] as [String; 0]);
     assert_eq!(day.sample("pulselake_reconciliation_status{metric=\"watch_time_sum_ms\"}"), 2.0);
     // It stays so until somebody does something about it.

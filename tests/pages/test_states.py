@@ -30,9 +30,15 @@ class States(PagesCase):
     # These need no engine.
     url = "fake"
 
+    def setUp(self):
+        self.fakes = []
+        # Registered before the pages' closing, and so done after it: a page that is still open would miss its engine.
+        self.addCleanup(lambda: [fake.stop() for fake in self.fakes])
+        super().setUp()
+
     def fake(self, *arguments):
         fake = Fake(*arguments)
-        self.addCleanup(fake.stop)
+        self.fakes.append(fake)
         return fake
 
     def opened(self, *arguments, path="/", token=False, **options):

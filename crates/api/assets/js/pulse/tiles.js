@@ -60,8 +60,9 @@ export function showPulseTiles(pulse) {
 export function showDecisionTile(decisions, actions) {
   const word = decisions.freshness ?? "unknown";
   const open = actions.filter((action) => action.state === "PENDING").length;
-  const minute = clockMinute(millisOf(decisions.last_decided_minute));
-  tile("decisions", count(open), FRESHNESS_TONES[word] ?? "none", `pending; last minute decided ${minute} UTC`);
+  const decided = decisions.last_decided_minute;
+  const newest = decided ? `last minute decided ${clockMinute(millisOf(decided))} UTC` : "no minute decided yet";
+  tile("decisions", count(open), FRESHNESS_TONES[word] ?? "none", `pending; ${newest}`);
   const badge = byId("decisions-freshness");
   setText(badge, word);
   badge.dataset.tone = FRESHNESS_TONES[word] ?? "none";
