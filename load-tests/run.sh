@@ -16,4 +16,6 @@ done
 [ -n "$needs_broker" ] || exec "$bench" "$@"
 
 "$root/tests/tools/setup.sh" >&2
+# A broker under load, compiled well; the tests have one that starts quickly.
+export PULSELAKE_TEST_KAFKA_JVM=${PULSELAKE_TEST_KAFKA_JVM:--XX:+UseG1GC}
 exec "$root/tests/tools/with-kafka.sh" "$bench" "$@"

@@ -187,7 +187,7 @@ fn check_with_promtool(exposition: &str) {
 
 #[test]
 #[ignore = "needs a broker: run through make test"]
-fn a_process_without_partitions_is_alive_and_not_ready() {
+fn a_process_that_waits_for_partitions_is_alive_and_not_ready() {
     let scene = Scene::new("standby", 1);
     scene.fill(50.0, 1, 30);
     let (first_address, second_address) = (free_address(), free_address());
@@ -203,7 +203,11 @@ fn a_process_without_partitions_is_alive_and_not_ready() {
     assert_eq!(waiting["phase"], "starting", "{waiting}");
     assert_eq!(get(&second_address, "/healthz").0, 200);
     first.terminate();
-    wait_for_code(&second_address, "/readyz", 200);
+    let has_it = || {
+        let (code, answer) = get(&second_address, "/readyz");
+        (code == 200 && answer.contains("\"partitions\":1")).then_some(())
+    };
+    assert!(poll(PATIENCE, has_it).is_some(), "{:?}", get(&second_address, "/readyz"));
 }
 
 #[test]

@@ -143,7 +143,9 @@ fn a_bounded_member_without_a_partition_says_so_and_waits() {
     settings.extend(["source.until_caught_up=true", &bind]);
     let mut second = scene.start(&settings);
     second.wait_until("it says that it waits", |log| log.has("waiting_for_partitions"));
-    // A spare is ready: a rollout must not wait for another member to end.
+    let (_, shown) = poll(PATIENCE, || http_get(&address, "/metrics")).unwrap();
+    assert!(shown.contains("pulselake_assigned_partitions 0\n"), "{shown}");
+    // A spare is ready after a minute: a rollout must not wait for another member to end.
     let is_ready = || http_get(&address, "/readyz").filter(|(code, _)| *code == 200);
     assert!(poll(PATIENCE, is_ready).is_some(), "{:?}", http_get(&address, "/readyz"));
     assert!(!first.log().has("waiting_for_partitions"), "{}", first.log().tail());

@@ -26,4 +26,6 @@ unlock_cache
 
 export PEERS_SPARK_PYTHON=$SPARK/bin/python PEERS_SPARK_JARS=$SPARK_PEER_JARS
 export PEERS_FLINK_CLASS_PATH="$PEERS/flink:$FLINK_PEER_CLASSES:$FLINK_LIBRARIES/*:$FLINK_PEER_JARS/*"
+# A broker under load, compiled well; the tests have one that starts quickly.
+export PULSELAKE_TEST_KAFKA_JVM=${PULSELAKE_TEST_KAFKA_JVM:--XX:+UseG1GC}
 exec "$root/tests/tools/with-kafka.sh" "$TEST_PYTHON" "$PEERS/compare_peers.py" "$@"

@@ -144,7 +144,7 @@ pub(super) fn round_text(report: &RoundReport, is_dry_run: bool) -> String {
     if let (refused, Some(first)) = sweep.refused_deletes() {
         let _ = writeln!(
             text,
-            "  NOT DELETED: {refused} of these files; the next round tries again. The first: {first}"
+            "  NOT DELETED: {refused} of these files, orphans now: a round deletes them when they are older than maintenance.orphan_min_age_ms. The first: {first}"
         );
     }
     text.push_str(&shape_line("before", &report.before));

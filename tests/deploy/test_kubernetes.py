@@ -118,7 +118,6 @@ class Manifests(unittest.TestCase):
                 self.assertIn(port, let_out, address)
 
     def test_they_keep_to_kubernetes_schemas(self):
-
         for document in resources(BASE):
             with self.subTest(document["kind"]):
                 kubernetes_validate.validate(document, SCHEMA_VERSION, strict=True)

@@ -18,7 +18,8 @@ wait_s=${PULSELAKE_TEST_KAFKA_WAIT:-90}
 class_path="$KAFKA_JARS/*"
 read -ra jvm <<<"${PULSELAKE_TEST_KAFKA_JVM:--XX:+UseSerialGC -XX:TieredStopAtLevel=1}"
 of_both=(-Dlog4j2.configurationFile="$TOOLS/kafka/log4j2.xml" -cp "$class_path")
-[ ! -f "$KAFKA_ARCHIVE" ] || of_both+=(-XX:SharedArchiveFile="$KAFKA_ARCHIVE")
+archive=$(kafka_archive)
+[ ! -f "$archive" ] || of_both+=(-XX:SharedArchiveFile="$archive")
 [ -d "$KAFKA_JARS" ] || die "no Kafka in $TEST_CACHE: run tests/tools/setup.sh first"
 
 if [ -s "$dir/kafka.pid" ] && kill -0 "$(cat "$dir/kafka.pid")" 2>/dev/null; then

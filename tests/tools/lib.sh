@@ -18,8 +18,8 @@ digest() { # digest FILE…: a short checksum over the files’ content
 }
 
 KAFKA_JARS=$TEST_CACHE/kafka-$(digest "$TOOLS/kafka/pom.xml")
-# The broker's classes as the JVM keeps them in memory: with it a broker starts with a third of the processor time.
-KAFKA_ARCHIVE=$KAFKA_JARS/classes.jsa
+# The broker's classes as this JVM keeps them in memory: with it a broker starts with a third of the processor time.
+kafka_archive() { echo "$KAFKA_JARS/classes-$(java -version 2>&1 | cksum | tr -d ' ').jsa"; }
 UV_HOME=$TEST_CACHE/uv-$UV_VERSION
 GRAFANA_REQUIREMENTS=$TOOLS/../../config/grafana/requirements.txt
 VENV=$TEST_CACHE/python-$(digest "$TOOLS/python-requirements.txt" "$GRAFANA_REQUIREMENTS")

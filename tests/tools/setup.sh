@@ -56,16 +56,19 @@ fetch_rest_catalog() {
 
 # Runs a broker once, whose JVM writes what it has loaded when it ends. Without it all works, more slowly: a JVM that can't is no error.
 archive_kafka_classes() {
-    [ ! -f "$KAFKA_ARCHIVE" ] || return 0
-    local dir part=$KAFKA_ARCHIVE.part
+    local dir archive part
+    archive=$(kafka_archive)
+    [ ! -f "$archive.tried" ] || return 0
     dir=$(mktemp -d)
+    part=$archive.part
     rm -f "$part"
     (
         . "$TOOLS/services.sh"
-        PULSELAKE_TEST_KAFKA_JVM="-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ArchiveClassesAtExit=$part" "$TOOLS/kafka-up.sh" "$(free_port)" "$dir"
-        "$TOOLS/kafka-down.sh" "$dir"
-    ) >/dev/null || say "no broker could be run for its archive of classes: see above"
-    [ ! -f "$part" ] || mv "$part" "$KAFKA_ARCHIVE"
+        PULSELAKE_TEST_KAFKA_JVM="-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ArchiveClassesAtExit=$part" "$TOOLS/kafka-up.sh" "$(free_port)" "$dir" &&
+            "$TOOLS/kafka-down.sh" "$dir" && mv "$part" "$archive"
+    ) >/dev/null || say "the broker's classes could not be archived: it starts more slowly"
+    # Once for this JVM.
+    touch "$archive.tried"
     rm -rf "$dir"
 }
 
@@ -184,7 +187,7 @@ fetch_python() {
 }
 
 is_complete() {
-    [ -f "$KAFKA_ARCHIVE" ] && is_venv_ready "$VENV" && [ -d "$REST_JARS" ] && [ -d "$REST_CLASSES" ] && [ -n "$(s3_server)" ] &&
+    [ -d "$KAFKA_JARS" ] && [ -f "$(kafka_archive).tried" ] && is_venv_ready "$VENV" && [ -d "$REST_JARS" ] && [ -d "$REST_CLASSES" ] && [ -n "$(s3_server)" ] &&
         [ -n "$(postgres_bin)" ] && [ -d "$DEBEZIUM_JARS" ] && [ -d "$SCHEMA_REGISTRY" ] && [ -n "$(browser)" ] &&
         [ -n "$(prometheus_bin)" ]
 }

@@ -5,7 +5,7 @@ hundreds of times.
     server.program                         the path of a program that is called as `python` is
 
 The program (`warm-python`) hands its arguments, directory, environment and standard streams to the server, which forks a process that has
-everything loaded, and ends as that process does. Whoever kills the program kills that process. What a fork can't do as well as a new
+everything loaded, and ends as that process does. Whoever kills the program kills that process, a moment later and whatever the signal was. What a fork can't do as well as a new
 Python (`-m`, options, another PYTHONPATH) is left to a new one.
 """
 
@@ -149,7 +149,10 @@ def received(connection: socket.socket) -> tuple[dict, list[int]]:
     data, streams, _, _ = socket.recv_fds(connection, 65_536, 3)
     length, _, data = data.partition(b"\n")
     while len(data) < int(length) <= MOST_REQUEST_BYTES:
-        data += connection.recv(65_536)
+        more = connection.recv(65_536)
+        if not more:
+            os._exit(1)  # The one who asked was killed.
+        data += more
     return json.loads(data), streams
 
 

@@ -37,6 +37,9 @@ impl SnapshotJanitor {
                 context.run_later(actor.first_after(), Self::sweep);
                 return;
             };
+            if done.sweep.refused_deletes().0 > 0 {
+                context.run_later(actor.first_after(), Self::sweep);
+            }
             if !done.is_changed {
                 return;
             }

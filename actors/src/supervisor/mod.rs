@@ -123,6 +123,8 @@ pub struct Supervisor<S: Stream> {
 
 /// Runs a stream until it is caught up (bounded runs), until `shutdown` completes, or until it fails.
 pub async fn run<S: Stream>(stream: S, shutdown: impl Future<Output = ()>) -> Result<RunEnd, RunError> {
+    // A spare that never gets a partition shows that it has none: one that shows nothing can't be told from one that is down.
+    stream.show_assigned(0);
     let (committed, committed_receiver) = unbounded_channel();
     let (finished, finished_receiver) = unbounded_channel();
     forward_progress(stream.source().clone(), committed_receiver);

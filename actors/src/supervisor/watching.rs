@@ -11,6 +11,8 @@ use crate::stream::Stream;
 
 /// After how long without a partition it is said first: joining a group takes some seconds.
 const UNASSIGNED_FIRST: Duration = Duration::from_secs(10);
+/// After how long a member without a partition is a spare: beyond the session timeout of one that died and still holds them.
+const UNASSIGNED_READY: Duration = Duration::from_secs(60);
 /// After how long it is said again.
 const UNASSIGNED_AGAIN: Duration = Duration::from_secs(60);
 
@@ -46,7 +48,9 @@ impl<S: Stream> Supervisor<S> {
         let has_partitions = self.slots.iter().any(|slot| !slot.partitions.is_empty());
         if let Some(waited) = self.unassigned.look(has_partitions, now) {
             events::waiting_for_partitions(self.stream.name(), waited);
-            self.be_ready_without_partitions();
+            if waited >= UNASSIGNED_READY {
+                self.be_ready_without_partitions();
+            }
         }
         for shard in 0..self.slots.len() {
             if self.slots[shard].restart_at.is_some_and(|at| at <= now) {
