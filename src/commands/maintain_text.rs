@@ -141,7 +141,7 @@ pub(super) fn round_text(report: &RoundReport, is_dry_run: bool) -> String {
             size(sweep.orphans.orphan_bytes)
         );
     }
-    if let (refused, Some(first)) = sweep.refused_deletes() {
+    if let Some((refused, first)) = sweep.refused_deletes() {
         let _ = writeln!(
             text,
             "  NOT DELETED: {refused} of these files, orphans now: a round deletes them when they are older than maintenance.orphan_min_age_ms. The first: {first}"

@@ -3,7 +3,7 @@
 # controller on PORT + 1, with all its files under DIR; waits until it answers; prints its pid (also in DIR/kafka.pid).
 # A DIR that was used before is started again with its topics. Topics are never created by themselves.
 # PULSELAKE_TEST_KAFKA_HEAP (default 512m), PULSELAKE_TEST_KAFKA_WAIT seconds (default 90). PULSELAKE_TEST_KAFKA_JVM: flags of its
-# JVM; by default those of a broker that lives for minutes and has little to do, where compiling well costs more than it brings.
+# JVM (default KAFKA_JVM of lib.sh).
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -16,7 +16,7 @@ heap=${PULSELAKE_TEST_KAFKA_HEAP:-512m}
 wait_s=${PULSELAKE_TEST_KAFKA_WAIT:-90}
 # Jars alone: a directory in the class path would keep the JVM from using the archive of classes.
 class_path="$KAFKA_JARS/*"
-read -ra jvm <<<"${PULSELAKE_TEST_KAFKA_JVM:--XX:+UseSerialGC -XX:TieredStopAtLevel=1}"
+read -ra jvm <<<"${PULSELAKE_TEST_KAFKA_JVM:-$KAFKA_JVM}"
 of_both=(-Dlog4j2.configurationFile="$TOOLS/kafka/log4j2.xml" -cp "$class_path")
 archive=$(kafka_archive)
 [ ! -f "$archive" ] || of_both+=(-XX:SharedArchiveFile="$archive")
@@ -61,7 +61,9 @@ PROPERTIES
 
 if [ ! -f "$dir/logs/meta.properties" ]; then
     cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '=')
-    java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "${of_both[@]}" kafka.tools.StorageTool \
+    # Split into its flags.
+    # shellcheck disable=SC2086
+    java $KAFKA_JVM "${of_both[@]}" kafka.tools.StorageTool \
         format -t "$cluster_id" -c "$dir/server.properties" >"$dir/format.log" 2>&1 || {
         cat "$dir/format.log" >&2
         die "Kafka could not format $dir/logs: see above"

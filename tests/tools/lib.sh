@@ -18,6 +18,8 @@ digest() { # digest FILE…: a short checksum over the files’ content
 }
 
 KAFKA_JARS=$TEST_CACHE/kafka-$(digest "$TOOLS/kafka/pom.xml")
+# Of a broker that lives for minutes and has little to do: compiling well costs it more than it brings.
+KAFKA_JVM="-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 # The broker's classes as this JVM keeps them in memory: with it a broker starts with a third of the processor time.
 kafka_archive() { echo "$KAFKA_JARS/classes-$(java -version 2>&1 | cksum | tr -d ' ').jsa"; }
 UV_HOME=$TEST_CACHE/uv-$UV_VERSION

@@ -64,7 +64,7 @@ archive_kafka_classes() {
     rm -f "$part"
     (
         . "$TOOLS/services.sh"
-        PULSELAKE_TEST_KAFKA_JVM="-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ArchiveClassesAtExit=$part" "$TOOLS/kafka-up.sh" "$(free_port)" "$dir" &&
+        PULSELAKE_TEST_KAFKA_JVM="$KAFKA_JVM -XX:ArchiveClassesAtExit=$part" "$TOOLS/kafka-up.sh" "$(free_port)" "$dir" &&
             "$TOOLS/kafka-down.sh" "$dir" && mv "$part" "$archive"
     ) >/dev/null || say "the broker's classes could not be archived: it starts more slowly"
     # Once for this JVM.

@@ -5,8 +5,8 @@ hundreds of times.
     server.program                         the path of a program that is called as `python` is
 
 The program (`warm-python`) hands its arguments, directory, environment and standard streams to the server, which forks a process that has
-everything loaded, and ends as that process does. Whoever kills the program kills that process, a moment later and whatever the signal was. What a fork can't do as well as a new
-Python (`-m`, options, another PYTHONPATH) is left to a new one.
+everything loaded, and ends as that process does. Whoever kills the program kills that process, a moment later and whatever the signal
+was. What a fork can't do as well as a new Python (`-m`, options, another PYTHONPATH) is left to a new one.
 """
 
 import atexit
@@ -30,7 +30,7 @@ from pathlib import Path
 # loaded, which no fork has, and is loaded in a tenth of a second.
 LOADED = ("pyarrow.compute", "pyarrow.parquet", "pyiceberg.catalog.sql", "pyiceberg.catalog.rest", "pyiceberg.io.pyarrow", "confluent_kafka.admin")
 SOCKET_VARIABLE = "PULSELAKE_TEST_WARM_PYTHON"
-PYTHON_VARIABLE = "PULSELAKE_TEST_COLD_PYTHON"
+COLD_PYTHON_VARIABLE = "PULSELAKE_TEST_COLD_PYTHON"
 # The longest request: an environment and arguments, which systems bound by some megabytes.
 MOST_REQUEST_BYTES = 8 << 20
 
@@ -43,7 +43,7 @@ class WarmPython:
         self._directory = directory
         self.program = str(Path(__file__).with_name("warm-python"))
         # The variables by which the program finds its server.
-        self.environment = {SOCKET_VARIABLE: os.path.join(directory.name, "socket"), PYTHON_VARIABLE: python}
+        self.environment = {SOCKET_VARIABLE: os.path.join(directory.name, "socket"), COLD_PYTHON_VARIABLE: python}
 
     @classmethod
     def start(cls, python: str) -> "WarmPython":

@@ -8,7 +8,7 @@ use pulselake_maintain::RoundSettings;
 
 use super::pace::share_percent;
 use super::schedule::{Facts, due};
-use super::work::{TableWork, Totals, files_of_fullest};
+use super::work::{TableWork, Totals};
 use super::{MaintenancePace, Stop};
 use crate::status::EngineStatus;
 
@@ -50,15 +50,13 @@ impl CompactionActor {
             return;
         }
         self.is_busy = true;
-        let (work, is_fullest_known) = (self.work.clone(), self.is_fullest_known);
-        let looking = async move {
-            let fullest = if is_fullest_known { None } else { work.fullest_partition_files().await };
-            (work.totals().await, fullest)
-        };
-        ctx.spawn(looking.into_actor(self).map(|(totals, fullest), actor, context| {
+        let (work, reads_manifests) = (self.work.clone(), !self.is_fullest_known);
+        let looking = async move { work.totals(reads_manifests).await };
+        ctx.spawn(looking.into_actor(self).map(|totals, actor, context| {
             actor.is_busy = false;
-            actor.fullest_partition_files = fullest.unwrap_or(actor.fullest_partition_files);
             if let Some(found) = totals {
+                actor.fullest_partition_files =
+                    found.fullest_partition_files.unwrap_or(actor.fullest_partition_files);
                 actor.work.show(found, actor.fullest_partition_files);
                 actor.compact_if_due(found, context);
             }
@@ -87,7 +85,7 @@ impl CompactionActor {
             let Some(done) = report else { return };
             actor.last_round = Some(Instant::now());
             actor.files_at_last_plan = done.after.data_files.count;
-            actor.fullest_partition_files = files_of_fullest(&done.after);
+            actor.fullest_partition_files = done.after.fullest_partition_files();
             if done.is_changed {
                 let compaction = &done.compaction;
                 actor.work.metrics.compacted(compaction.bytes_read, took, compaction.conflicts);

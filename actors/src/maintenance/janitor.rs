@@ -33,16 +33,10 @@ impl SnapshotJanitor {
         };
         ctx.spawn(sweeping.into_actor(self).map(|report, actor, context| {
             actor.is_busy = false;
-            let Some(done) = report else {
-                context.run_later(actor.first_after(), Self::sweep);
-                return;
-            };
-            if done.sweep.refused_deletes().0 > 0 {
+            if report.as_ref().is_none_or(|done| done.sweep.refused_deletes().is_some()) {
                 context.run_later(actor.first_after(), Self::sweep);
             }
-            if !done.is_changed {
-                return;
-            }
+            let Some(done) = report.filter(|done| done.is_changed) else { return };
             let (expire, orphans) = (&done.sweep.expire, &done.sweep.orphans);
             actor.work.metrics.expired(expire.snapshots, expire.deleted.files);
             actor.work.metrics.removed_orphans(orphans.deleted.files);

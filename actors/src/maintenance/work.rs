@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use pulselake_commit::CommitLimits;
 use pulselake_lake::Lake;
-use pulselake_maintain::health::{TableHealth, health_of};
+use pulselake_maintain::health::health_of;
 use pulselake_maintain::janitor::Tools;
 use pulselake_maintain::{RoundReport, RoundSettings, maintain_table};
 use pulselake_telemetry::{MaintenanceMetrics, TableFiles, events};
@@ -26,13 +26,15 @@ pub(super) struct TableWork {
     pub(super) is_ending: AtomicBool,
 }
 
-/// What a table holds by the summary of its current snapshot: no manifest is read for it.
+/// What a table holds by the summary of its current snapshot: no manifest is read for it, unless that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) data_files: u64,
     pub(super) data_bytes: u64,
     pub(super) delete_files: u64,
     pub(super) snapshots: u64,
+    /// By the manifests, where they were asked for and can be read.
+    pub(super) fullest_partition_files: Option<u64>,
 }
 
 impl TableWork {
@@ -62,7 +64,7 @@ impl TableWork {
                 if report.is_changed {
                     events::maintenance_done(&name, &describe(&report), begun.elapsed());
                 }
-                if let (refused, Some(first)) = report.sweep.refused_deletes() {
+                if let Some((refused, first)) = report.sweep.refused_deletes() {
                     self.metrics.failed();
                     let reason = format!(
                         "{refused} files that nothing refers to could not be deleted; the first: {first}"
@@ -95,9 +97,11 @@ impl TableWork {
         }
     }
 
-    /// Reads the totals; `None` where the catalog does not answer: the next look will tell.
-    pub(super) async fn totals(&self) -> Option<Totals> {
+    /// Reads the totals, out of the manifests too where `reads_manifests`; `None` where the catalog does not answer: the next
+    /// look will tell.
+    pub(super) async fn totals(&self, reads_manifests: bool) -> Option<Totals> {
         let loaded = self.lake.catalog().load_existing(&self.table.ident).await.ok()?;
+        let health = if reads_manifests { health_of(&loaded).await.ok() } else { None };
         let metadata = loaded.metadata();
         let summary = metadata.current_snapshot().map(|snapshot| snapshot.summary());
         let total = |key: &str| {
@@ -108,13 +112,8 @@ impl TableWork {
             data_bytes: total("total-files-size"),
             delete_files: total("total-delete-files"),
             snapshots: metadata.snapshots().len() as u64,
+            fullest_partition_files: health.map(|found| found.fullest_partition_files()),
         })
-    }
-
-    /// Reads from the manifests how many data files the partition has that has the most; `None` where they can't be read.
-    pub(super) async fn fullest_partition_files(&self) -> Option<u64> {
-        let loaded = self.lake.catalog().load_existing(&self.table.ident).await.ok()?;
-        health_of(&loaded).await.ok().as_ref().map(files_of_fullest)
     }
 
     /// Shows what the table holds.
@@ -127,11 +126,6 @@ impl TableWork {
             snapshots: totals.snapshots,
         });
     }
-}
-
-/// Data files of the partition that has the most; 0 for an empty table.
-pub(super) fn files_of_fullest(health: &TableHealth) -> u64 {
-    health.busiest_partitions.first().map_or(0, |partition| partition.files)
 }
 
 fn describe(report: &RoundReport) -> String {

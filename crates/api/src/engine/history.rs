@@ -149,8 +149,7 @@ impl History {
         let gold = tables.iter().find(|table| table.table == LakeTable::VideoStats1Min.full_name());
         let latency = gold.map(|table| table.latency.clone()).unwrap_or_default();
         let earlier = kept.latencies.front().cloned().unwrap_or_default();
-        let of_rows_p95_s = latency.since(&earlier.0).quantile_s(0.95);
-        let gold_p95_s = decisions_see.unwrap_or(of_rows_p95_s);
+        let gold_p95_s = decisions_see.unwrap_or_else(|| latency.since(&earlier.0).quantile_s(0.95));
         kept.board_p95_s = board.since(&earlier.1).quantile_s(0.95);
         kept.latencies.push_back((latency, board));
         while kept.latencies.len() > FRESHNESS_SAMPLES {

@@ -58,6 +58,13 @@ pub struct TableHealth {
     pub ledger: Option<serde_json::Value>,
 }
 
+impl TableHealth {
+    /// Data files of the partition that has the most; 0 for an empty table.
+    pub fn fullest_partition_files(&self) -> u64 {
+        self.busiest_partitions.first().map_or(0, |partition| partition.files)
+    }
+}
+
 /// Delete files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DeleteFileHealth {

@@ -95,11 +95,12 @@ pub struct SweepReport {
 }
 
 impl SweepReport {
-    /// Files that the store did not delete, orphans now, and its words about the first of them.
-    pub fn refused_deletes(&self) -> (u64, Option<&str>) {
+    /// How many files the store did not delete, which are orphans now, and its words about the first of them; `None` where it
+    /// deleted all.
+    pub fn refused_deletes(&self) -> Option<(u64, &str)> {
         let both = [&self.expire.deleted, &self.orphans.deleted];
-        let first = both.iter().find_map(|deleted| deleted.first_failure.as_deref());
-        (both.iter().map(|deleted| deleted.failed).sum(), first)
+        let first = both.iter().find_map(|deleted| deleted.first_failure.as_deref())?;
+        Some((both.iter().map(|deleted| deleted.failed).sum(), first))
     }
 }
 
