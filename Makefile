@@ -63,8 +63,8 @@ bench: programs ## A load test of load-tests/; ARGS='live --rate 10000' says whi
 	cargo build --locked --release -p pulselake -p pulselake-load
 	load-tests/run.sh $(or $(ARGS),drain)
 
-# A broker under load, compiled well; the tests have one that starts quickly.
-load load-all: export PULSELAKE_TEST_KAFKA_JVM ?= -XX:+UseG1GC
+# A broker under load, compiled well; the tests have one that starts quickly. (A line may not begin with the word `load`: GNU make takes it for its directive.)
+load-all load: export PULSELAKE_TEST_KAFKA_JVM ?= -XX:+UseG1GC
 
 load: programs ## A whole load test with a report; SCENARIO=kill-loop (default steady-1k), ARGS='--short' is passed on; the report goes to load-report/
 	cargo build --locked --release -p pulselake -p pulselake-load
