@@ -13,6 +13,7 @@ use pulselake_lake::LakeError;
 use pulselake_ledger::PartitionPlan;
 use pulselake_model::tables::LakeTable;
 use pulselake_model::{DecodedBatch, ErrorCode, EventColumns, EventType, GoldPosition, schema};
+use pulselake_telemetry::events;
 
 use crate::pipeline::Pipeline;
 use crate::recovery::{StartError, answer_timeout, offset_range, quarantined_offsets, read_all};
@@ -70,8 +71,9 @@ impl Refill {
         let place = (pipeline.source.identity().topic.as_str(), self.partition);
         let quarantine = LakeTable::InvalidEventsContent;
         let quarantined = quarantined_offsets(lake, waited, quarantine, place, (from, to)).await?;
-        let events = without_offsets(&sorted_by_offset(&found)?, &quarantined)?;
-        let mut rejected: Vec<i64> = quarantined.into_iter().collect();
+        let streamed = without_offsets(&sorted_by_offset(&found)?, &quarantined)?;
+        let (events, unknown) = of_known_types(self.partition, &streamed)?;
+        let mut rejected: Vec<i64> = quarantined.into_iter().chain(unknown).collect();
         rejected.sort_unstable();
         Ok(decoded(self.partition, from, to, events, &rejected))
     }
@@ -116,6 +118,25 @@ fn without_offsets(events: &RecordBatch, quarantined: &HashSet<i64>) -> Result<R
     filter_record_batch(events, &keep).map_err(|error| bad_bronze(&error))
 }
 
+/// The rows of types that this version knows, and the offsets of the others, which a newer version has written: for this
+/// one's decoder they would be rejected records.
+fn of_known_types(partition: i32, streamed: &RecordBatch) -> Result<(RecordBatch, Vec<i64>), LakeError> {
+    let (Some(types), Some(offsets)) =
+        (streamed.column_by_name("event_type"), streamed.column_by_name("source_offset"))
+    else {
+        return Ok((streamed.clone(), Vec::new()));
+    };
+    let (types, offsets) = (types.as_string::<i32>(), offsets.as_primitive::<Int64Type>());
+    let unknown: Vec<usize> =
+        (0..streamed.num_rows()).filter(|&row| EventType::parse(types.value(row)).is_none()).collect();
+    let Some(&first) = unknown.first() else { return Ok((streamed.clone(), Vec::new())) };
+    events::unknown_event_types(partition, unknown.len(), types.value(first));
+    let keep: BooleanArray =
+        types.iter().map(|name| Some(name.is_some_and(|name| EventType::parse(name).is_some()))).collect();
+    let known = filter_record_batch(streamed, &keep).map_err(|error| bad_bronze(&error))?;
+    Ok((known, unknown.into_iter().map(|row| offsets.value(row)).collect()))
+}
+
 fn bad_bronze(error: &arrow::error::ArrowError) -> LakeError {
     LakeError::BadBatch { table: LakeTable::RawEvents.full_name().to_string(), reason: error.to_string() }
 }
@@ -151,11 +172,12 @@ pub(crate) fn decoded(
             (text("event_id"), text("event_type"), text("payload_json"), offsets, times)
         {
             for row in 0..events.num_rows() {
+                // Others were sorted out before ([`of_known_types`]).
+                let Some(event_type) = EventType::parse(types.value(row)) else { continue };
                 columns.offset.push(offsets.value(row));
                 columns.event_timestamp_us.push(times.value(row));
                 columns.stream_time_us.push(times.value(row));
-                // Bronze holds the six kinds alone.
-                columns.event_type.push(EventType::parse(types.value(row)).unwrap_or(EventType::Impression));
+                columns.event_type.push(event_type);
                 columns.watch_time_ms.push(pulselake_decode::watch_time_ms(payloads.value(row)));
                 columns.event_id_hash.push(pulselake_decode::event_id_hash(ids.value(row)));
             }
@@ -176,6 +198,10 @@ pub(crate) fn decoded(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema};
     use pulselake_decode::{DecodeSettings, EventDecoder};
     use pulselake_model::RawBatch;
 
@@ -196,6 +222,24 @@ mod tests {
         let batch = decoded(0, 0, 8, streamed, &[1, 7]);
         assert_eq!((batch.columns.offset, batch.record_count), (vec![0, 2, 3], 5));
         assert_eq!(without_offsets(&bronze, &HashSet::new()).unwrap().num_rows(), 4);
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_rejected_and_nothing_else() {
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("event_type", DataType::Utf8, false),
+            Field::new("source_offset", DataType::Int64, false),
+        ]));
+        let rows = |types: &[&str]| {
+            let offsets = Int64Array::from_iter_values(10..10 + types.len() as i64);
+            let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(types.to_vec())), Arc::new(offsets)];
+            RecordBatch::try_new(schema.clone(), columns).unwrap()
+        };
+        let (known, rejected) = of_known_types(0, &rows(&["like", "rewatch", "skip", ""])).unwrap();
+        let left = known.column(1).as_primitive::<Int64Type>().values().to_vec();
+        assert_eq!((left, rejected), (vec![10, 12], vec![11, 13]));
+        let (all, none) = of_known_types(0, &rows(&["like", "skip"])).unwrap();
+        assert_eq!((all.num_rows(), none), (2, vec![]));
     }
 
     #[test]

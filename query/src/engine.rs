@@ -16,12 +16,12 @@ use futures::{StreamExt, TryStreamExt};
 use pulselake_lake::{Lake, LakeSettings, OpenMode};
 use serde::Serialize;
 
-use crate::catalog::{CATALOG, Listing, QueryCatalog, QueryTables, SERVING};
+use crate::catalog::{Listing, QueryCatalog, QueryTables, SERVING};
 use crate::output::ResultWriter;
 use crate::provider::LakeScan;
 use crate::statement_size::{self, on_large_stack};
 use crate::views::serving_views;
-use crate::{QueryError, QueryLimits, read_only, session};
+use crate::{QueryError, QueryLimits, read_only, session, suggestion};
 
 /// Where the lake is, and what all queries of the process may take together.
 #[derive(Clone, Debug)]
@@ -236,13 +236,13 @@ impl QueryEngine {
     async fn with_suggestion(&self, error: DataFusionError, tables: &QueryTables) -> QueryError {
         let mut refusal = QueryError::from(error);
         let QueryError::BadSql { message, .. } = &mut refusal else { return refusal };
-        let Some(missing) = missing_table(message) else { return refusal };
+        let Some(missing) = suggestion::missing_table(message) else { return refusal };
         let Ok(names) = tables.names().await else { return refusal };
         let known = names
             .into_iter()
             .map(|(schema, name)| format!("{schema}.{name}"))
             .chain(serving_views().iter().map(|view| format!("{SERVING}.{}", view.name)));
-        let advice = match nearest(&missing, known) {
+        let advice = match suggestion::nearest(&missing, known) {
             Some(name) => format!("there is no table {missing}; did you mean {name}?"),
             None => format!("there is no table {missing}; SHOW TABLES lists what there is"),
         };
@@ -356,57 +356,5 @@ pub(crate) async fn within<T>(
     match limit {
         None => work.await,
         Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or(Err(QueryError::Timeout { limit })),
-    }
-}
-
-/// The name in DataFusion's `table 'lake.gold.nope' not found`, without the catalog.
-fn missing_table(message: &str) -> Option<String> {
-    let (before, after) = message.split_once("table '")?;
-    let (name, rest) = after.split_once('\'')?;
-    if !rest.starts_with(" not found") || before.contains("view ") {
-        return None;
-    }
-    let plain = name.strip_prefix(CATALOG).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name);
-    Some(plain.to_owned())
-}
-
-/// The known name that `missing` is most like: by its last part, whatever the schema.
-fn nearest(missing: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    const ALIKE: f64 = 0.8;
-    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    let wanted = last(missing);
-    let likeness = |name: &str| {
-        let of_last = strsim::jaro_winkler(&wanted, &last(name));
-        // Of two with the same last part, the one whose schema is as written too.
-        of_last + strsim::jaro_winkler(missing, name) / 1_000.0
-    };
-    known
-        .map(|name| (likeness(&name), name))
-        .filter(|(score, _)| *score >= ALIKE)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, name)| name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_missing_table_is_found_in_the_message() {
-        assert_eq!(missing_table("table 'lake.gold.nope' not found").as_deref(), Some("gold.nope"));
-        assert_eq!(
-            missing_table("view v can't be planned\ncaused by\ntable 'lake.gold.nope' not found"),
-            None
-        );
-        assert_eq!(missing_table("column 'x' not found"), None);
-    }
-
-    #[test]
-    fn what_was_meant_is_named() {
-        let known = || ["gold.rt_video_stats_1min", "bronze.raw_events"].map(ToOwned::to_owned).into_iter();
-        let found = |missing: &str| nearest(missing, known());
-        assert_eq!(found("serving.rt_video_stats_1min").as_deref(), Some("gold.rt_video_stats_1min"));
-        assert_eq!(found("bronze.raw_event").as_deref(), Some("bronze.raw_events"));
-        assert_eq!(found("gold.customers"), None);
     }
 }

@@ -24,6 +24,7 @@ pub mod server;
 pub mod session;
 pub mod shell;
 mod statement_size;
+mod suggestion;
 pub mod views;
 
 pub use engine::{EngineSettings, QueryEngine, Summary};

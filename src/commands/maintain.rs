@@ -9,6 +9,7 @@ use iceberg::TableIdent;
 use indicatif::{ProgressBar, ProgressStyle};
 use pulselake_config::Settings;
 use pulselake_lake::{FORMAT_PROPERTY, Lake, OpenMode};
+use pulselake_maintain::compaction::CancelToken;
 use pulselake_maintain::janitor::{Phase, Step, Tools};
 use pulselake_maintain::{RoundReport, maintain_table};
 use serde::Serialize;
@@ -17,7 +18,7 @@ use super::maintain_text::round_text;
 use super::output::{in_runtime, write_json, write_out};
 use super::tables_inspect::parse_table;
 use crate::cli::{MaintainArgs, OutputFormat};
-use crate::engine::{maintenance_limits, open_lake, round_settings};
+use crate::engine::{maintenance_limits, open_lake, round_settings, stop_requested};
 
 /// The result. The JSON is for programs: add fields, never rename.
 #[derive(Serialize)]
@@ -35,6 +36,7 @@ struct FailedTable {
 }
 
 /// Maintains the tables once. A table that fails stops none of the others; then, and where files could not be deleted, the exit code is 1.
+/// At SIGINT or SIGTERM the round under way gives its lease back, and those behind it are not begun.
 ///
 /// # Errors
 /// When the catalog can't be opened, or a named table is none.
@@ -45,8 +47,15 @@ pub(crate) fn run(args: &MaintainArgs) -> anyhow::Result<ExitCode> {
         let lake = open_lake(&settings, OpenMode::MustExist).await?;
         let tables = if wanted.is_empty() { own_tables(&lake).await? } else { wanted };
         let mut document = Document { dry_run: args.dry_run, tables: Vec::new(), failed: Vec::new() };
+        let cancel = CancelToken::default();
+        let asked_to_stop = cancel.clone();
+        tokio::spawn(async move {
+            if stop_requested(None).await.is_ok() {
+                asked_to_stop.cancel();
+            }
+        });
         for table in tables {
-            match maintain(&lake, &settings, &table, args.dry_run).await {
+            match maintain(&lake, &settings, &table, args.dry_run, &cancel).await {
                 Ok(report) => document.tables.push(report),
                 Err(error) => {
                     document.failed.push(FailedTable { table: table.to_string(), error: error.to_string() });
@@ -87,10 +96,11 @@ async fn maintain(
     settings: &Settings,
     table: &TableIdent,
     is_dry_run: bool,
+    cancel: &CancelToken,
 ) -> anyhow::Result<RoundReport> {
     let limits = maintenance_limits(settings);
     let tools = Tools { catalog: lake.catalog().as_ref(), store: lake.warehouse(), limits: &limits };
-    let mut round = round_settings(settings, &table.to_string(), is_dry_run);
+    let mut round = round_settings(settings, &table.to_string(), is_dry_run, cancel);
     let bar = progress_bar(table);
     if let Some(compaction) = &mut round.compaction {
         let shown = bar.clone();

@@ -5,19 +5,26 @@ use std::time::Duration;
 use pulselake_commit::CommitLimits;
 use pulselake_config::Settings;
 use pulselake_maintain::RoundSettings;
-use pulselake_maintain::compaction::{Budget, ClosedRule, Compaction, TablePolicy};
+use pulselake_maintain::compaction::{Budget, CancelToken, ClosedRule, Compaction, TablePolicy};
 use pulselake_maintain::janitor::{LeaseSettings, OrphanSettings, RetentionRules, SweepSettings};
 
 const GOLD: &str = "gold.rt_video_stats_1min";
 
-/// A round over the table with this full name.
-pub(crate) fn round_settings(settings: &Settings, table: &str, is_dry_run: bool) -> RoundSettings {
+/// A round over the table with this full name, which `cancel` asks to stop.
+pub(crate) fn round_settings(
+    settings: &Settings,
+    table: &str,
+    is_dry_run: bool,
+    cancel: &CancelToken,
+) -> RoundSettings {
     let mut compaction = Compaction::new(policy(settings, table));
     compaction.budget = budget(settings);
+    compaction.cancel = cancel.clone();
     RoundSettings {
         compaction: Some(compaction),
         sweep: Some(sweep(settings, table)),
         who: maintainer_name(),
+        cancel: cancel.clone(),
         is_dry_run,
     }
 }

@@ -19,4 +19,5 @@ pub(crate) use maintenance_settings::{
 };
 pub(crate) use pulselake_place::lake_settings;
 pub(crate) use service::{RunMode, Show, serve};
+pub(crate) use signals::stop_requested;
 pub(crate) use source::generator_settings;

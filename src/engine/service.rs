@@ -9,6 +9,7 @@ use pulselake_actors::{
     DimensionCache, EngineStatus, MaintainedTable, Maintenance, MaintenancePace, Pipeline, RunEnd,
 };
 use pulselake_config::{LogFormat, LogLevel, Settings, SourceKind};
+use pulselake_maintain::compaction::CancelToken;
 use pulselake_telemetry::events;
 
 use super::assemble::{Assembled, assemble};
@@ -137,7 +138,7 @@ fn start_maintenance(settings: &Settings, pipeline: &Pipeline) -> Option<Mainten
     }
     let tables = wanted_tables(settings).into_iter().map(|table| MaintainedTable {
         ident: pulselake_lake::table_ident(table),
-        round: round_settings(settings, table.full_name(), false),
+        round: round_settings(settings, table.full_name(), false, &CancelToken::default()),
     });
     let pace = MaintenancePace {
         interval: Duration::from_millis(maintenance.interval_ms),

@@ -63,6 +63,45 @@ fn queries_are_answered_and_errors_passed_on() {
     assert!(demo.get("/api/v1/health")["ok"].as_bool().unwrap(), "the engine did not notice");
 }
 
+/// What people see at once and what they can ask the tables afterwards are the same numbers: once the stream stands still,
+/// gold has every minute that the board has.
+#[test]
+fn the_pulse_is_what_the_views_say() {
+    if !has_query_program() {
+        return;
+    }
+    let rest = ["generator.length_s=2100", "engine.idle_timeout_ms=1000"];
+    let demo = Demo::start("api-views", &rest);
+    let views = |sql: &str| -> Value {
+        let (status, answer) = self::sql(&demo, sql);
+        assert_eq!(status, 200, "{answer}");
+        answer["rows"].clone()
+    };
+    let mut last = None;
+    let same = poll(PATIENCE, || {
+        let pulse = demo.get("/api/v1/pulse");
+        let (cold, fresh) = (&pulse["cold_start"], &pulse["fresh_supply"]);
+        let minutes = pulse["doomscroll"]["minutes"].as_array()?;
+        let shown = json!([
+            [[cold["videos"], cold["rising"], cold["share"], cold["state"]]],
+            [[fresh["active"], fresh["fresh"], fresh["ratio"]]],
+            minutes.iter().rev().map(|minute| [&minute["skips"], &minute["impressions"]]).collect::<Vec<_>>(),
+        ]);
+        let asked = json!([
+            views("SELECT videos, rising, rising_share, state FROM serving.cold_start_health"),
+            views("SELECT active, fresh, fresh_ratio FROM serving.fresh_supply"),
+            views(&format!(
+                "SELECT skips, impressions FROM serving.global_doomscroll_rate ORDER BY metric_minute DESC LIMIT {}",
+                minutes.len()
+            )),
+        ]);
+        let is_same = shown == asked && cold["rising"].as_u64() > Some(0) && minutes.len() >= 30;
+        last = Some(format!("the pulse: {shown}\nthe views: {asked}"));
+        is_same.then_some(())
+    });
+    assert!(same.is_some(), "{}", last.unwrap_or_default());
+}
+
 #[test]
 fn a_query_process_that_dies_is_started_again_and_ends_with_the_engine() {
     if !has_query_program() {

@@ -206,8 +206,37 @@ fn what_real_time_has_wrong_blocks_baselines_until_it_is_restated() {
     assert_eq!(day.published(), published);
     verify_days(scene, DATE, DATE, &[]);
 
+    // Who was erased is counted no more, once the day is made of what is left.
+    erase_from_every_number(&day);
+
     // The engine decides by what was published.
+    assert_eq!(day.published(), published);
     assert_in_force(&day, &published);
+}
+
+/// Erases the busiest user, and takes their events out of the daily tables and gold too.
+fn erase_from_every_number(day: &Day) {
+    let scene = &day.scene;
+    let busiest = "SELECT user_id, COUNT(*) AS events FROM silver.fact_user_engagement \
+                   GROUP BY user_id ORDER BY events DESC, user_id LIMIT 1";
+    let found = scene.command(&["sql", "--format", "json", busiest]);
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let user = found["rows"][0][0].as_str().unwrap();
+    let erased = scene.command(&["erase", "--user", user]);
+    assert!(erased.status.success(), "{}", String::from_utf8_lossy(&erased.stderr));
+
+    let refused = day.batch(&["restate"]).with_code(1);
+    assert!(refused.told.contains("batch run --date 2026-02-07 --force makes it"), "{}", refused.told);
+    let kept = ["payload_fields", "fact_user_engagement"].map(|job| format!("{DATE} {job} kept"));
+    assert_eq!(day.run().with_code(0).made(), kept);
+    // How far real time is off depends on what part of the events was theirs.
+    batch(scene, &["run", "--force", "--date", DATE]);
+    let taken_out = day.batch(&["restate"]).with_code(0).report;
+    assert!(taken_out["added"]["impressions"].as_i64() < Some(0), "{taken_out:#}");
+    let without = day.run().with_code(0);
+    assert_eq!((without.verdicts(), without.largest_difference()), (vec![format!("{DATE} PASS")], 0.0));
+    // What was published stays.
+    verify_days(scene, DATE, DATE, &["dims.rt_rule_quantile_baselines"]);
 }
 
 /// A running engine says that it compares with the published rows.

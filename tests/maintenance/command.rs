@@ -127,7 +127,28 @@ fn what_is_no_table_is_said_so_and_stops_none_of_the_others() {
     assert!(told(&unnamed).contains("write namespace.name, such as bronze.raw_events"), "{}", told(&unnamed));
     let none = command(&scene, &["tables", "inspect", "bronze.nothing"], &[]);
     assert!(!none.status.success() && told(&none).contains("bronze.nothing"), "{}", told(&none));
+    one_that_is_asked_to_stop_gives_its_lease_back(&scene);
     a_lease_keeps_others_out_until_it_runs_out(&scene);
+}
+
+/// SIGTERM, as of a scheduler that has waited too long: the next one need not wait for the lease to run out.
+fn one_that_is_asked_to_stop_gives_its_lease_back(scene: &Scene) {
+    let seen = |table| inspect(scene, table, &[]);
+    let snapshots = number(&seen(QUARANTINE), "/snapshots/count");
+    let stays = "maintain::after_expire=return(late:3600000)";
+    let mut first = start_maintain(scene, &["--table", QUARANTINE, "--table", BRONZE], &AT_ONCE, stays);
+    let inside = poll(PATIENCE, || {
+        first.assert_alive();
+        let health = seen(QUARANTINE);
+        (health["lease"].is_object() && number(&health, "/snapshots/count") < snapshots).then_some(())
+    });
+    assert!(inside.is_some(), "it did not get to the files of expired snapshots");
+    let before = seen(BRONZE)["snapshot_id"].clone();
+    first.signal("TERM");
+    let ended = first.wait_within(PATIENCE);
+    assert_eq!(ended.code(), Some(1), "{}", first.log().tail());
+    assert!(seen(QUARANTINE)["lease"].is_null());
+    assert_eq!(seen(BRONZE)["snapshot_id"], before, "a table was begun after the signal");
 }
 
 /// One maintainer per table: the lease of one that died keeps others out until it has run out.

@@ -92,9 +92,7 @@ impl TableWork {
     /// Asks the round under way to stop, and lets no other begin.
     pub(super) fn cancel(&self) {
         self.is_ending.store(true, Ordering::Relaxed);
-        if let Some(compaction) = &self.table.round.compaction {
-            compaction.cancel.cancel();
-        }
+        self.table.round.cancel.cancel();
     }
 
     /// Reads the totals, out of the manifests too where `reads_manifests`; `None` where the catalog does not answer: the next

@@ -1,7 +1,7 @@
 //! One round over one table: compaction, then the janitor, under one lease.
 //!
 //! A table with nothing to do is only looked at: no lease is taken and no snapshot made. A round that breaks off, or that
-//! is killed, leaves the table as good as before; the next one goes on.
+//! is killed, leaves the table as good as before; the next one goes on. One that is asked to stop gives its lease back.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use iceberg::TableIdent;
 use serde::Serialize;
 
-use crate::compaction::{Compaction, CompactionError, CompactionReport, compact_table};
+use crate::compaction::{CancelToken, Compaction, CompactionError, CompactionReport, compact_table};
 use crate::health::{TableHealth, health_of};
 use crate::janitor::{
     Lease, LeaseRefusal, MaintainError, Progress, SweepReport, SweepSettings, Tools, plan_sweep, run_sweep,
@@ -24,6 +24,8 @@ pub struct RoundSettings {
     pub sweep: Option<SweepSettings>,
     /// Who it is, for the lease: a host and process, say.
     pub who: String,
+    /// Asks the round to stop and to give its lease back; compaction is asked by the same one.
+    pub cancel: CancelToken,
     /// Whether to look only.
     pub is_dry_run: bool,
 }
@@ -48,6 +50,9 @@ pub struct RoundReport {
 /// Why a round ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum RoundError {
+    /// It was asked to stop. What it has committed stays, what remains is done by the next round.
+    #[error("asked to stop; what remains is done by the next round")]
+    Cancelled,
     /// In compaction.
     #[error(transparent)]
     Compaction(#[from] CompactionError),
@@ -67,7 +72,7 @@ impl RoundError {
 
     /// Whether it was asked to stop.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Compaction(CompactionError::Cancelled))
+        matches!(self, Self::Cancelled | Self::Compaction(CompactionError::Cancelled))
     }
 }
 
@@ -88,7 +93,10 @@ pub async fn maintain_table(
     };
     let needed = HashSet::new();
     let plan = match &settings.sweep {
-        Some(sweep) => Some(plan_sweep(tools, table, sweep, &needed, progress).await?),
+        Some(sweep) => {
+            let planning = plan_sweep(tools, table, sweep, &needed, progress);
+            Some(settings.cancel.unless_cancelled(planning).await.ok_or(RoundError::Cancelled)??)
+        }
         None => None,
     };
     let has_compaction = !planned.planned.is_empty() || planned.manifests_planned;
@@ -112,7 +120,10 @@ pub async fn maintain_table(
                 compact_under(tools, table, compaction, &mut lease, lease_settings.duration).await?;
         }
         if let Some((sweep, found)) = settings.sweep.as_ref().zip(plan.as_ref()) {
-            report.sweep = run_sweep(tools, table, sweep, found, &needed, &mut lease, progress).await?;
+            // The janitor may be killed at any point, and so may its work be dropped.
+            let sweeping = run_sweep(tools, table, sweep, found, &needed, &mut lease, progress);
+            report.sweep =
+                settings.cancel.unless_cancelled(sweeping).await.ok_or(RoundError::Cancelled)??;
         }
         Ok::<(), RoundError>(())
     };

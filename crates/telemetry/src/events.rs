@@ -313,6 +313,18 @@ pub fn replay_difference(partition: i32, committed_open: u64, refilled_open: u64
     );
 }
 
+/// Bronze has events of types that this version does not know: a newer one wrote them. They count as rejected, as this
+/// version's decoder would have judged them.
+pub fn unknown_event_types(partition: i32, events: usize, example: &str) {
+    warn!(
+        event = "unknown_event_types",
+        partition,
+        events,
+        example,
+        "bronze has events of types that this version does not know, gold is refilled without them: run the version that wrote them"
+    );
+}
+
 /// A partition is paused, or goes on, because of back-pressure.
 pub fn partition_paused(partition: i32, paused: bool) {
     tracing::debug!(event = "partition_paused", partition, paused, "back-pressure");

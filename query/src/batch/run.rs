@@ -273,12 +273,15 @@ impl Batch {
         let jobs: Vec<&'static Job> = JOBS.iter().filter(|job| job.name == SILVER).collect();
         let request = Request { first: date, last: date, jobs, force: false };
         for step in self.plan(&request).await? {
-            if step.verdict != Verdict::UpToDate {
-                return Err(BatchError::Refused(format!(
-                    "silver of {date} is not up to date ({}): pulselake batch run --date {date} makes it",
-                    step.reason
-                )));
-            }
+            let force = match step.verdict {
+                Verdict::UpToDate => continue,
+                Verdict::Kept { .. } => " --force",
+                _ => "",
+            };
+            return Err(BatchError::Refused(format!(
+                "silver of {date} is not up to date ({}): pulselake batch run --date {date}{force} makes it",
+                step.reason
+            )));
         }
         Ok(())
     }

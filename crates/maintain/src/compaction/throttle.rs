@@ -1,8 +1,10 @@
 //! How compaction yields: to ingestion by pausing, to its owner by stopping.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
 
 use super::error::CompactionError;
 
@@ -41,21 +43,24 @@ impl Throttle {
     }
 }
 
-/// Asks a compaction to stop; clones share one request. What is committed by then stays, the group at work is undone.
+/// Asks a round to stop; clones share one request. What is committed by then stays, the group at work is undone.
 #[derive(Clone, Debug, Default)]
-pub struct CancelToken {
-    cancelled: Arc<AtomicBool>,
-}
+pub struct CancelToken(CancellationToken);
 
 impl CancelToken {
     /// Asks it to stop at the next batch.
     pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.0.cancel();
     }
 
     /// Whether it was asked to.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        self.0.is_cancelled()
+    }
+
+    /// The outcome of `work`; `None` where it was asked to stop first. The work is dropped then, wherever it is.
+    pub async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.0.run_until_cancelled(work).await
     }
 
     pub(crate) fn check(&self) -> Result<(), CompactionError> {

@@ -161,8 +161,8 @@ fn a_store_and_a_catalog_are_ill_and_away() {
     let mut context = FaultContext::of_engines(stage.fleet.clone(), &stage.data_dir);
     context.catalog = CatalogAccess::Proxied(catalog_proxy.clone());
     context.store = Some(store_proxy.clone());
-    let plan = "[[faults]]\nkind = \"store_brownout\"\nat_s = 1\nduration_s = 4\nlatency_ms = 100\nunavailable_ratio = 0.2\nreset_ratio = 0.1\n\
-                [[faults]]\nkind = \"catalog_slow\"\nat_s = 8\nduration_s = 3\nlatency_ms = 150\n\
+    let plan = "[[faults]]\nkind = \"store_brownout\"\nat_s = 1\nduration_s = 4\nlatency_ms = 300\nunavailable_ratio = 0.2\nreset_ratio = 0.1\n\
+                [[faults]]\nkind = \"catalog_slow\"\nat_s = 8\nduration_s = 3\nlatency_ms = 400\n\
                 [[faults]]\nkind = \"store_outage\"\nat_s = 14\nduration_s = 3\n\
                 [[faults]]\nkind = \"catalog_outage\"\nat_s = 20\nduration_s = 4\nmanner = \"black_hole\"\n";
     let report = stage.suffer(plan, context);
