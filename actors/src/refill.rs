@@ -72,7 +72,8 @@ impl Refill {
         let quarantine = LakeTable::InvalidEventsContent;
         let quarantined = quarantined_offsets(lake, waited, quarantine, place, (from, to)).await?;
         let streamed = without_offsets(&sorted_by_offset(&found)?, &quarantined)?;
-        let (events, unknown) = of_known_types(self.partition, &streamed)?;
+        let unknown = unknown_types(self.partition, &streamed);
+        let events = without_offsets(&streamed, &unknown)?;
         let mut rejected: Vec<i64> = quarantined.into_iter().chain(unknown).collect();
         rejected.sort_unstable();
         Ok(decoded(self.partition, from, to, events, &rejected))
@@ -109,32 +110,29 @@ impl LostToGold {
 
 /// The rows that the stream took. What is in quarantine too came by `quarantine replay`, which has given it to gold:
 /// for the stream it is a rejected record.
-fn without_offsets(events: &RecordBatch, quarantined: &HashSet<i64>) -> Result<RecordBatch, LakeError> {
-    let Some(offsets) = events.column_by_name("source_offset").filter(|_| !quarantined.is_empty()) else {
+fn without_offsets(events: &RecordBatch, rejected: &HashSet<i64>) -> Result<RecordBatch, LakeError> {
+    let Some(offsets) = events.column_by_name("source_offset").filter(|_| !rejected.is_empty()) else {
         return Ok(events.clone());
     };
     let offsets = offsets.as_primitive::<Int64Type>().values();
-    let keep: BooleanArray = offsets.iter().map(|offset| Some(!quarantined.contains(offset))).collect();
+    let keep: BooleanArray = offsets.iter().map(|offset| Some(!rejected.contains(offset))).collect();
     filter_record_batch(events, &keep).map_err(|error| bad_bronze(&error))
 }
 
-/// The rows of types that this version knows, and the offsets of the others, which a newer version has written: for this
-/// one's decoder they would be rejected records.
-fn of_known_types(partition: i32, streamed: &RecordBatch) -> Result<(RecordBatch, Vec<i64>), LakeError> {
+/// The offsets of types that a newer version has written: for this one's decoder they would be rejected records.
+fn unknown_types(partition: i32, streamed: &RecordBatch) -> HashSet<i64> {
     let (Some(types), Some(offsets)) =
         (streamed.column_by_name("event_type"), streamed.column_by_name("source_offset"))
     else {
-        return Ok((streamed.clone(), Vec::new()));
+        return HashSet::new();
     };
     let (types, offsets) = (types.as_string::<i32>(), offsets.as_primitive::<Int64Type>());
     let unknown: Vec<usize> =
         (0..streamed.num_rows()).filter(|&row| EventType::parse(types.value(row)).is_none()).collect();
-    let Some(&first) = unknown.first() else { return Ok((streamed.clone(), Vec::new())) };
-    events::unknown_event_types(partition, unknown.len(), types.value(first));
-    let keep: BooleanArray =
-        types.iter().map(|name| Some(name.is_some_and(|name| EventType::parse(name).is_some()))).collect();
-    let known = filter_record_batch(streamed, &keep).map_err(|error| bad_bronze(&error))?;
-    Ok((known, unknown.into_iter().map(|row| offsets.value(row)).collect()))
+    if let Some(&first) = unknown.first() {
+        events::unknown_event_types(partition, unknown.len(), types.value(first));
+    }
+    unknown.into_iter().map(|row| offsets.value(row)).collect()
 }
 
 fn bad_bronze(error: &arrow::error::ArrowError) -> LakeError {
@@ -172,7 +170,7 @@ pub(crate) fn decoded(
             (text("event_id"), text("event_type"), text("payload_json"), offsets, times)
         {
             for row in 0..events.num_rows() {
-                // Others were sorted out before ([`of_known_types`]).
+                // Others were sorted out before ([`unknown_types`]).
                 let Some(event_type) = EventType::parse(types.value(row)) else { continue };
                 columns.offset.push(offsets.value(row));
                 columns.event_timestamp_us.push(times.value(row));
@@ -235,11 +233,14 @@ mod tests {
             let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(types.to_vec())), Arc::new(offsets)];
             RecordBatch::try_new(schema.clone(), columns).unwrap()
         };
-        let (known, rejected) = of_known_types(0, &rows(&["like", "rewatch", "skip", ""])).unwrap();
+        let streamed = rows(&["like", "rewatch", "skip", ""]);
+        let rejected = unknown_types(0, &streamed);
+        let known = without_offsets(&streamed, &rejected).unwrap();
         let left = known.column(1).as_primitive::<Int64Type>().values().to_vec();
-        assert_eq!((left, rejected), (vec![10, 12], vec![11, 13]));
-        let (all, none) = of_known_types(0, &rows(&["like", "skip"])).unwrap();
-        assert_eq!((all.num_rows(), none), (2, vec![]));
+        assert_eq!((left, rejected), (vec![10, 12], HashSet::from([11, 13])));
+        let all = rows(&["like", "skip"]);
+        let none = unknown_types(0, &all);
+        assert_eq!((without_offsets(&all, &none).unwrap().num_rows(), none), (2, HashSet::new()));
     }
 
     #[test]
