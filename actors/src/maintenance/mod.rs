@@ -11,7 +11,6 @@ mod schedule;
 mod work;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -82,7 +81,6 @@ impl Maintenance {
                     table,
                     limits,
                     turn: tokio::sync::Mutex::new(()),
-                    is_ending: AtomicBool::new(false),
                 });
                 let janitor_work = work.clone();
                 let janitor = SnapshotJanitor::start_in_arbiter(&handle, move |_| {

@@ -1,7 +1,6 @@
 //! A round as both actors make it: one at a time for a table, panics and errors turned into a log line and a count.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -22,8 +21,6 @@ pub(super) struct TableWork {
     pub(super) metrics: MaintenanceMetrics,
     /// Held by the round under way.
     pub(super) turn: tokio::sync::Mutex<()>,
-    /// Whether no further round may begin.
-    pub(super) is_ending: AtomicBool,
 }
 
 /// What a table holds by the summary of its current snapshot: no manifest is read for it, unless that is asked for.
@@ -46,7 +43,7 @@ impl TableWork {
         retry_in: Duration,
     ) -> Option<RoundReport> {
         let _turn = self.turn.lock().await;
-        if self.is_ending.load(Ordering::Relaxed) {
+        if self.table.round.cancel.is_cancelled() {
             return None;
         }
         let name = self.table.ident.to_string();
@@ -91,7 +88,6 @@ impl TableWork {
 
     /// Asks the round under way to stop, and lets no other begin.
     pub(super) fn cancel(&self) {
-        self.is_ending.store(true, Ordering::Relaxed);
         self.table.round.cancel.cancel();
     }
 
